@@ -1,0 +1,1 @@
+"""Salient object ranking in JAX: find the objects of a photograph and say which is seen first."""

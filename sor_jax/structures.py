@@ -1,0 +1,82 @@
+"""The nouns of salient object ranking: fixed-size arrays, each with a mask that says what is real.
+
+Axes, in this order everywhere:
+  B images | H W C a map (NHWC) | P points of all pyramid levels, fine to coarse, row-major
+  M ground-truth objects | N detections | R regions of interest | S side of a pooled region
+  D width of a visual token | K = 5 rank classes
+
+Boxes are x0 y0 x1 y1 in pixels of the network's input, float32. Coordinates are continuous: pixel
+(row i, column j) covers [j, j + 1) x [i, i + 1). Rank class 4 is the most salient object and
+class 0 the fifth; people are shown rank = 5 - class. What lies in a padded slot means nothing.
+"""
+
+import flax.struct
+import jax
+
+NUM_RANKS = 5
+NO_RANK = -1
+
+
+@flax.struct.dataclass
+class Boxes:
+    """Up to N axis-aligned boxes per image."""
+
+    xyxy: jax.Array  # f32[*B, N, 4]
+    valid: jax.Array  # bool[*B, N]
+
+
+@flax.struct.dataclass
+class GroundTruth:
+    """The ranked objects of each image; unranked ones are background."""
+
+    boxes: Boxes  # [B, M]
+    rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth
+    masks: jax.Array  # u8[B, M, H, W] 0 or 1, in network-input pixels
+
+
+@flax.struct.dataclass
+class Batch:
+    """Photographs of one padded size with their ground truth."""
+
+    image: jax.Array  # u8[B, H, W, 3] RGB; the photograph is at the top left
+    image_hw: jax.Array  # i32[B, 2] height and width of the photograph inside the padding
+    gt: GroundTruth
+    valid: jax.Array  # bool[B] False = a filler that completes the batch
+
+
+@flax.struct.dataclass
+class DenseOutputs:
+    """Raw outputs of the dense detector at every pyramid point."""
+
+    class_logit: jax.Array  # f32[*B, P]
+    ltrb: jax.Array  # f32[*B, P, 4] distances to left, top, right, bottom in strides, >= 0
+    centerness_logit: jax.Array  # f32[*B, P]
+
+
+@flax.struct.dataclass
+class Proposals:
+    """Boxes that may hold an object, in falling score."""
+
+    boxes: Boxes  # [*B, N]
+    score: jax.Array  # f32[*B, N] sqrt(class * centerness), 0..1
+
+
+@flax.struct.dataclass
+class Rois:
+    """Foreground regions of interest with the ground truth that each is matched to."""
+
+    boxes: Boxes  # [*B, R]
+    gt_index: jax.Array  # i32[*B, R] index into the M objects of the image
+    num_left_out: jax.Array  # i32[*B] foreground regions that the slots could not hold
+
+
+@flax.struct.dataclass
+class Detections:
+    """What the model says of each image, in falling box score."""
+
+    boxes: Boxes  # [B, N]
+    score: jax.Array  # f32[B, N] box score, 0..1
+    mask_score: jax.Array  # f32[B, N] box score * predicted mask IoU
+    mask_prob: jax.Array  # f32[B, N, 28, 28] probabilities over the box
+    rank_logit: jax.Array  # f32[B, N, K]
+    rank_class: jax.Array  # i32[B, N] 4 = most salient .. 0, NO_RANK = none
