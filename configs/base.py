@@ -1,0 +1,101 @@
+"""Every field there is, with the paper's values; an experiment lists only what it changes."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+    config.init_from = ""  # a checkpoint to start from; "" for random weights
+    config.model = _model()
+    config.loss = ConfigDict(
+        {
+            "rank_weight": 1.0,  # lambda
+            "mask_gradient": False,  # let mask IoU and rank losses reach the mask head
+            "whole_pixels": False,  # count an object's share in whole pixels, as the original
+        }
+    )
+    config.optim = ConfigDict(
+        {
+            "name": "sgd",  # or "adamw"
+            "rate": 1e-4,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,  # 0 for norms
+            "warmup_steps": 1000,
+            "warmup_factor": 1e-3,
+            "milestones": (42_000, 50_000),
+            "clip_norm": 0.0,  # 0 for none
+        }
+    )
+    config.data = ConfigDict(
+        {
+            "name": "assr",
+            "root": "",
+            "cache_dir": "",  # "" for ~/.cache/sor_jax
+            "image_hw": (480, 640),
+            "max_objects": 5,
+            "flip": False,
+            "num_workers": 2,
+        }
+    )
+    config.train = ConfigDict(
+        {
+            "steps": 54_000,
+            "batch_size": 16,
+            "dtype": "float32",  # or "bfloat16"
+            "log_every": 20,
+            "eval_every": 3000,
+            "checkpoint_every": 1000,
+        }
+    )
+    config.eval = ConfigDict(
+        {
+            "split": "val",
+            "batch_size": 4,
+            "max_images": 0,  # 0 for all
+            "best_metric": "sa_sor",
+        }
+    )
+    return config.lock()
+
+
+def _model() -> ConfigDict:
+    return ConfigDict(
+        {
+            "detector": "centermask",
+            "backbone": "vovnet39",
+            "norm": "frozen_bn",  # needs init_from; "group" trains from scratch
+            # The input normalisation belongs to the weights; these are detectron2's.
+            "pixel_order": "bgr",
+            "pixel_mean": (103.53, 116.28, 123.675),
+            "pixel_std": (1.0, 1.0, 1.0),
+            "pyramid": {"channels": 256},
+            "fcos": {"channels": 256, "depth": 4},
+            "mask": {"channels": 256, "depth": 4, "spatial_attention": True},
+            "iou": {"channels": 256, "depth": 4, "hidden": 1024},
+            "ranking": {
+                "position": "maps",  # none, maps, center, box, grid, grid_scale
+                "interaction": True,
+                "mask_channel": False,
+                "channels": 256,
+                "depth": 4,
+                "hidden": (1024, 1024),
+                "layers": 4,
+                "heads": 4,
+                "ffn": 4096,
+                "activation": "gelu",
+                "dropout": 0.1,
+                "center_grid": 8,
+                "scale_grid": 4,
+                "slipped_height": False,
+            },
+            "roi_slots": 105,  # 100 proposals and 5 objects: nothing is dropped
+            "clip_boxes": True,
+            "box_extent": 1.0,  # how far boxes reach, in image sizes; 1 where they are clipped
+            "rank_rule": "sequential",
+            "proposals": {
+                "train": {"class_threshold": 0.05, "nms_threshold": 0.6, "max_proposals": 100},
+                "test": {"class_threshold": 0.3, "nms_threshold": 0.6, "max_detections": 50},
+            },
+        }
+    )

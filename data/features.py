@@ -1,0 +1,28 @@
+"""What every data set stores of a photograph, so that one reader serves them all."""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+
+def features() -> tfds.features.FeaturesDict:
+    """The record of one photograph.
+
+    `image` and `grey` take a path or encoded bytes, which are stored unchanged: they are decoded by
+    the reader, with Pillow. `bbox` is x0 y0 x1 y1 in pixels of the photograph. `rank_order` is the
+    file's own value: 1.0 .9 .8 .7 .6 for ranks 1..5, at most 0.5 for an object without a rank.
+    `segmentation` is JSON: a list of polygons [x0, y0, x1, y1, ..] or {"size": [h, w], "counts": str}.
+    """
+    return tfds.features.FeaturesDict(
+        {
+            "image_id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "grey": tfds.features.Image(shape=(None, None, 1)),
+            "objects": tfds.features.Sequence(
+                {
+                    "bbox": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+                    "rank_order": np.float32,
+                    "segmentation": tfds.features.Text(),
+                }
+            ),
+        }
+    )

@@ -1,0 +1,92 @@
+"""The files of an evaluation: numbers, rank maps and a gallery."""
+
+import io
+import json
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from sor_jax.inputs.record import Record
+from sor_jax.metrics.scoreboard import Prediction, Truth
+from sor_jax.structures import NUM_RANKS
+from sor_jax.visualize import contact_sheet, panel
+
+
+class Album:
+    """Draws the first photographs and writes what an evaluation leaves behind.
+
+    Attributes:
+      out_dir: the folder for metrics.json, rank_maps/ID.png, gallery/ID.png and gallery.png; None
+        writes nothing.
+      gallery: how many photographs are drawn.
+      show: called with the id and the picture u8[H, W, 3] of each drawn photograph, or None.
+    """
+
+    def __init__(
+        self,
+        out_dir: str | os.PathLike | None,
+        gallery: int,
+        show: Callable[[str, np.ndarray], None] | None = None,
+    ):
+        self.out_dir = None if out_dir is None else pathlib.Path(out_dir)
+        self.gallery = gallery if out_dir is not None or show is not None else 0
+        self.show = show
+        self._panels: list[np.ndarray] = []
+
+    def add(self, record: Record, truth: Truth, prediction: Prediction, scores: dict) -> None:
+        """Takes the next photograph with its scores (a row of the scoreboard)."""
+        name = _file_name(record.image_id)
+        if self.out_dir is not None:
+            write_png(self.out_dir / "rank_maps" / name, prediction.rank_map())
+        if len(self._panels) >= self.gallery:
+            return
+        picture = panel(
+            record.image,
+            (truth.masks, NUM_RANKS - truth.rank_class),
+            (prediction.masks, NUM_RANKS - prediction.rank_class),
+            notes=(record.image_id, "", _note(scores)),
+        )
+        self._panels.append(picture)
+        if self.show is not None:
+            self.show(record.image_id, picture)
+        if self.out_dir is not None:
+            write_png(self.out_dir / "gallery" / name, picture)
+
+    def close(self, metrics: dict) -> None:
+        """Writes the numbers, and the drawn photographs on one page."""
+        if self.out_dir is None:
+            return
+        text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+        write_whole(self.out_dir / "metrics.json", text.encode())
+        if self._panels:
+            write_png(self.out_dir / "gallery.png", contact_sheet(self._panels))
+
+
+def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
+    """Writes u8[h, w] or u8[h, w, 3] as PNG, see `write_whole`."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file beside its place and moves it there, so that it is never seen in part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _file_name(image_id: str) -> str:
+    return image_id.replace("/", "_").replace(os.sep, "_") + ".png"
+
+
+def _note(scores: dict) -> str:
+    matched = f"{scores['matched']} of {scores['objects']} matched"
+    return matched if scores["rho"] is None else f"{matched}, rho {scores['rho']:.2f}"

@@ -1,0 +1,102 @@
+"""Records -> padded numpy batches, for training (endless, shuffled) and evaluation (in order).
+
+A batch is a dict; H, W is the network's input, M the most objects that an image keeps:
+  image u8[B, H, W, 3]      the photograph is at the top left, zeros right of it and below
+  image_hw i32[B, 2]        its height and width there
+  valid bool[B]             False = an empty image that completes the batch
+  gt_boxes f32[B, M, 4]     x0 y0 x1 y1 in pixels of the input
+  gt_valid bool[B, M]       False = padding
+  gt_rank_class i32[B, M]   4 = most salient .. 0 = fifth
+  gt_masks u8[B, M, H, W]   0 or 1
+  objects_left_out i32[B]   ranked objects for which there was no room
+"""
+
+import functools
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+
+from sor_jax.inputs.iterator import TrainIterator
+from sor_jax.inputs.pad import empty_image, pad_record
+from sor_jax.inputs.record import Record, ranked_indices
+
+
+def train_iterator(
+    source,
+    *,
+    image_hw: tuple[int, int],
+    batch_size: int,
+    max_objects: int,
+    seed: int,
+    flip: bool = False,
+    num_workers: int = 0,
+    shuffle: bool = True,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> TrainIterator:
+    """Batches without end; every image with a ranked object comes once before any comes again.
+
+    `batch_size` counts the images of all processes together; each process gets its share, and at
+    every step they get together what a single process would get. The order depends on `seed` and
+    the source alone. `flip` mirrors half of the images. `num_workers` processes read ahead; with 0
+    a thread does. Close the iterator to end them.
+    """
+    if batch_size % process_count:
+        raise ValueError(f"batch size {batch_size} does not divide among {process_count} processes")
+    images = grain.MapDataset.source(_WithRanks(source)).seed(seed)
+    images = (images.shuffle() if shuffle else images).repeat()
+    pad = functools.partial(pad_record, image_hw=image_hw, max_objects=max_objects)
+    images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)
+    images = images[process_index::process_count]
+    return TrainIterator(images.batch(batch_size // process_count), num_workers=num_workers)
+
+
+def eval_batches(
+    source, *, image_hw: tuple[int, int], batch_size: int, max_objects: int
+) -> Iterator[tuple[dict, list[Record]]]:
+    """Each record once and in order, as (batch, the records of its valid images).
+
+    The last batch is completed with empty images. A thread reads ahead.
+    """
+    ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
+    records = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
+    filler = empty_image(image_hw=image_hw, max_objects=max_objects)
+    try:
+        for start in range(0, len(source), batch_size):
+            count = min(batch_size, len(source) - start)
+            here = [next(records) for _ in range(count)]
+            images = [pad_record(r, image_hw=image_hw, max_objects=max_objects) for r in here]
+            images += [filler] * (batch_size - count)
+            yield {key: np.stack([image[key] for image in images]) for key in filler}, here
+    finally:
+        records.close()
+
+
+class _WithRanks:
+    """The records of a source that have a ranked object."""
+
+    def __init__(self, source):
+        self._source = source
+        self._indices = [i for i in range(len(source)) if len(ranked_indices(source.rank_order(i)))]
+        if not self._indices:
+            raise ValueError(f"{source!r} has {len(source)} records, none with a ranked object")
+
+    def __len__(self):
+        return len(self._indices)
+
+    def __getitem__(self, index):
+        return self._source[self._indices[index]]
+
+    def __repr__(self):
+        return f"{self._source!r}, the {len(self)} with ranks"
+
+
+class _RandomlyFlipped(grain.transforms.RandomMap):
+    """Mirrors half of the images, each anew whenever it comes."""
+
+    def __init__(self, pad):
+        self._pad = pad
+
+    def random_map(self, record, rng):
+        return self._pad(record, flip=bool(rng.random() < 0.5))

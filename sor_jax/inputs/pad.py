@@ -1,0 +1,52 @@
+"""One record -> one image of a batch: fitted, padded, ranked objects only."""
+
+import numpy as np
+
+from sor_jax.inputs import transforms
+from sor_jax.inputs.record import NO_RANK, Record, decode_masks, rank_classes, ranked_indices
+
+
+def pad_record(
+    record: Record, *, image_hw: tuple[int, int], max_objects: int, flip: bool = False
+) -> dict[str, np.ndarray]:
+    """The arrays of sor_jax.inputs.loader without their batch axis.
+
+    Of more ranked objects than `max_objects` the most salient are kept. Left out, and counted, are
+    also objects whose box is empty once it is cut to the photograph.
+    """
+    photo_hw = record.image.shape[:2]
+    hw = transforms.fitted_hw(photo_hw, image_hw)
+    boxes = transforms.resize_boxes(record.boxes, photo_hw, hw)
+    ranked = ranked_indices(record.rank_order)
+    kept = ranked[(boxes[ranked, 2:] > boxes[ranked, :2]).all(axis=1)][:max_objects]
+    masks = decode_masks([record.masks[index] for index in kept], photo_hw)
+    masks = transforms.resize_masks(masks, hw)
+    image = transforms.resize_image(record.image, hw)
+    boxes = boxes[kept]
+    if flip:
+        image, masks = image[:, ::-1], masks[:, :, ::-1]
+        boxes = transforms.flip_boxes(boxes, hw[1])
+    padded = empty_image(image_hw=image_hw, max_objects=max_objects)
+    padded["image"][: hw[0], : hw[1]] = image
+    padded["image_hw"][:] = hw
+    padded["valid"][()] = True
+    padded["gt_boxes"][: len(kept)] = boxes
+    padded["gt_valid"][: len(kept)] = True
+    padded["gt_rank_class"][: len(kept)] = rank_classes(record.rank_order[kept])
+    padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
+    padded["objects_left_out"][()] = len(ranked) - len(kept)
+    return padded
+
+
+def empty_image(*, image_hw: tuple[int, int], max_objects: int) -> dict[str, np.ndarray]:
+    """A filler: no object, not valid, its black photograph as large as the input."""
+    return {
+        "image": np.zeros((*image_hw, 3), np.uint8),
+        "image_hw": np.array(image_hw, np.int32),
+        "valid": np.array(False),
+        "gt_boxes": np.zeros((max_objects, 4), np.float32),
+        "gt_valid": np.zeros(max_objects, bool),
+        "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
+        "gt_masks": np.zeros((max_objects, *image_hw), np.uint8),
+        "objects_left_out": np.array(0, np.int32),
+    }

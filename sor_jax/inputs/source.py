@@ -1,0 +1,79 @@
+"""Random access to the records of a prepared data set."""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from sor_jax.inputs.record import Record, decode_record
+
+NAMES = ("assr", "scenes")
+
+
+def open_source(
+    name: str,
+    *,
+    root: str | os.PathLike | None,
+    split: str,
+    cache_dir: str | os.PathLike | None,
+    image_hw: tuple[int, int],
+    seed: int,
+) -> "RecordSource":
+    """The records of one split of a data set, prepared at first use.
+
+    `root` is the folder of the files ("assr"); `image_hw` and `seed` are of what is drawn
+    ("scenes"). `cache_dir` holds the prepared records; None is data.prepare.default_cache_dir().
+    """
+    if name == "assr":
+        from data import assr
+
+        builder = assr.builder(root, split=split, cache_dir=cache_dir)
+    elif name == "scenes":
+        from data import scenes
+
+        builder = scenes.builder(image_hw=image_hw, seed=seed, cache_dir=cache_dir)
+    else:
+        raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
+    if split not in builder.info.splits:
+        raise ValueError(f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}")
+    return RecordSource(builder.data_dir, split)
+
+
+class RecordSource:
+    """The records of one split, decoded when asked for; travels to worker processes as two names.
+
+    Indices are 0 .. len - 1 in the order of the data set's list.
+    """
+
+    def __init__(self, directory: str | os.PathLike, split: str):
+        self.directory, self.split = os.fspath(directory), split
+        self._examples = _open_examples(self.directory, split)
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Record:
+        return decode_record(self._example(index), where=repr(self))
+
+    def rank_order(self, index: int) -> np.ndarray:
+        """f32[n] rank values of the objects of one record; decodes no image."""
+        return np.asarray(self._example(index)["objects"]["rank_order"], np.float32)
+
+    def __repr__(self) -> str:
+        return f"{self.directory} ({self.split})"
+
+    def __reduce__(self):
+        return RecordSource, (self.directory, self.split)
+
+    def _example(self, index: int) -> dict:
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self!r} has records 0 to {len(self) - 1}, not {index}")
+        return self._examples[index]
+
+
+def _open_examples(directory: str, split: str):
+    """Stored examples whose images stay bytes: Pillow decodes them, without TensorFlow."""
+    builder = tfds.builder_from_directory(pathlib.Path(directory))
+    encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "grey")}
+    return builder.as_data_source(split, decoders=encoded)

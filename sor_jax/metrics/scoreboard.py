@@ -1,0 +1,103 @@
+"""Every metric of a data set, image by image: only compact results are kept."""
+
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sor_jax.metrics.ap import AveragePrecision, Found, Objects
+from sor_jax.metrics.f_measure import f_measure_image
+from sor_jax.metrics.mae import mae_image
+from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
+from sor_jax.metrics.sor import rank_map, sor_image, sor_summary
+
+
+class Truth(NamedTuple):
+    """What people say of one photograph: its n ranked objects, in the file's order."""
+
+    grey: np.ndarray  # u8[h, w] the data set's grey map
+    xyxy: np.ndarray  # f[n, 4] in pixels of the photograph
+    encoded: list[dict]  # n masks as COCO run-length encodings
+    masks: np.ndarray  # bool[n, h, w] the same masks
+    rank_order: np.ndarray  # f[n] the file's values, larger = more salient
+    rank_class: np.ndarray  # i[n] 4 = most salient .. 0
+
+
+class Prediction(NamedTuple):
+    """What a model says of one photograph: p detections, r of them with a rank."""
+
+    xyxy: np.ndarray  # f[p, 4] in pixels of the photograph, inside it
+    score: np.ndarray  # f[p] orders the boxes
+    mask_score: np.ndarray  # f[p] orders the masks
+    encoded: list[dict]  # p masks as COCO run-length encodings
+    ranked: np.ndarray  # i[r] which detections have a rank, in their order
+    masks: np.ndarray  # bool[r, h, w] masks of these
+    rank_class: np.ndarray  # i[r] 4 = most salient .. 0
+
+    def rank_map(self) -> np.ndarray:
+        """u8[h, w], see `sor_jax.metrics.sor.rank_map`."""
+        return rank_map(self.masks, self.rank_class)
+
+
+class Scoreboard:
+    """Collects photographs, then gives the numbers of the data set.
+
+    SA-SOR and the F-measure see the detections that have a rank, scored by it; MAE, SOR and nDCG
+    see the rank map; AP sees every detection.
+    """
+
+    def __init__(self):
+        self._rows: list[dict] = []
+        self._precision = AveragePrecision()
+
+    def add(self, truth: Truth, prediction: Prediction) -> dict:
+        """Scores one photograph.
+
+        Returns:
+          Its own values: mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear, ndcg_exp;
+          None where a metric is undefined for it.
+        """
+        pred_map = prediction.rank_map()
+        rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
+        iou = _mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
+        ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
+        row = {
+            "mae": mae_image(pred_map, truth.grey),
+            "rho": rho,
+            "matched": matched,
+            "objects": len(truth.masks),
+            "sa_sor": sa_sor_image(iou, prediction.rank_class, truth.rank_order),
+            "f_measure": f_measure_image(
+                prediction.masks, prediction.rank_class, truth.masks, truth.rank_order
+            ),
+            "ndcg_linear": ndcg[0],
+            "ndcg_exp": ndcg[1],
+        }
+        self._rows.append(row)
+        found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
+        self._precision.add(truth.grey.shape, Objects(truth.xyxy, truth.encoded), found)
+        return row
+
+    def result(self) -> dict[str, float | int | None]:
+        """The numbers of all photographs so far, in the order of reports; None = undefined."""
+        column = {name: [row[name] for row in self._rows] for name in _ROW}
+        return {
+            "mae": mean_defined(column["mae"]),
+            **sor_summary(column["rho"], column["matched"], column["objects"]),
+            "sa_sor": mean_defined(column["sa_sor"]),
+            "f_measure": mean_defined(column["f_measure"]),
+            "ndcg_linear": mean_defined(column["ndcg_linear"]),
+            "ndcg_exp": mean_defined(column["ndcg_exp"]),
+            **self._precision.result(),
+        }
+
+
+_ROW = ("mae", "rho", "matched", "objects", "sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
+
+
+def _mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:
+    """f[n, p] from run-length encodings."""
+    if not objects or not predictions:
+        return np.zeros((len(objects), len(predictions)))
+    return np.asarray(coco_mask.iou(objects, predictions, [0] * len(predictions)))

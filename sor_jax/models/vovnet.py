@@ -1,0 +1,170 @@
+"""VoVNetV2: one-shot aggregation blocks with effective squeeze-and-excitation (CenterMask paper)."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sor_jax.models.layers import Conv, bias_uniform, norm_layer, torch_uniform
+from sor_jax.ops.coords import inside
+
+
+@dataclasses.dataclass(frozen=True)
+class VoVNetSpec:
+    """Widths and depths of a body; one entry per stage 2..5.
+
+    Attributes:
+      conv: channels of the 3x3 convolutions of a block.
+      out: channels that a block puts out.
+      layers: 3x3 convolutions in a block.
+      blocks: blocks in each stage.
+      stem: channels of the three convolutions before stage 2.
+    """
+
+    conv: tuple[int, ...] = (128, 160, 192, 224)
+    out: tuple[int, ...] = (256, 512, 768, 1024)
+    layers: int = 5
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    stem: tuple[int, int, int] = (64, 64, 128)
+
+
+VOVNETS = {
+    "vovnet19_slim": VoVNetSpec((64, 80, 96, 112), (112, 256, 384, 512), 3, (1, 1, 1, 1)),
+    "vovnet19": VoVNetSpec(layers=3, blocks=(1, 1, 1, 1)),
+    "vovnet39": VoVNetSpec(),
+    "vovnet57": VoVNetSpec(blocks=(1, 1, 4, 3)),
+}
+
+
+class ConvNormRelu(nn.Module):
+    """Convolution without bias, norm, ReLU; what lies outside the photograph becomes 0."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+    norm: str = "frozen_bn"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, where):
+        """[B, H, W, C], bool[B, h, w, 1] of the result's size -> [B, h, w, features]."""
+        x = Conv(
+            self.features,
+            self.kernel,
+            self.stride,
+            use_bias=False,
+            kernel_init=torch_uniform(),
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        x = norm_layer(self.norm, self.dtype, name="norm")(x, where)
+        return jnp.where(where, nn.relu(x), 0)
+
+
+class SqueezeExcite(nn.Module):
+    """eSE: x * hard_sigmoid(fc(mean of x over the photograph))."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, where):
+        """[B, H, W, C] with zeros outside the photograph -> the same shape."""
+        channels = x.shape[-1]
+        count = jnp.maximum(jnp.sum(where, axis=(1, 2), dtype=jnp.float32), 1)
+        mean = jnp.sum(x, axis=(1, 2), dtype=jnp.float32) / count
+        kernel = self.param("kernel", torch_uniform(), (channels, channels))
+        bias = self.param("bias", bias_uniform(channels), (channels,))
+        gate = nn.relu6(mean @ kernel + bias + 3.0) / 6.0
+        return x * gate[:, None, None].astype(x.dtype)
+
+
+class OsaBlock(nn.Module):
+    """A chain of 3x3 convolutions, all of whose outputs are aggregated once.
+
+    Attributes:
+      conv, out, layers: as of VoVNetSpec.
+      identity: whether the input is added to the result.
+    """
+
+    conv: int
+    out: int
+    layers: int
+    identity: bool
+    norm: str = "frozen_bn"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, where):
+        """[B, H, W, C] -> [B, H, W, out]."""
+        outputs = [x]
+        for i in range(self.layers):
+            layer = ConvNormRelu(self.conv, norm=self.norm, dtype=self.dtype, name=f"layer_{i}")
+            outputs.append(layer(outputs[-1], where))
+        y = jnp.concatenate(outputs, axis=-1)
+        y = ConvNormRelu(self.out, 1, norm=self.norm, dtype=self.dtype, name="concat")(y, where)
+        y = SqueezeExcite(dtype=self.dtype, name="ese")(y, where)
+        return x + y if self.identity else y
+
+
+class VoVNet(nn.Module):
+    """The body of VoVNetV2.
+
+    Attributes:
+      spec: widths and depths.
+      norm: "frozen_bn" or "group".
+      dtype: what convolutions compute in.
+    """
+
+    spec: VoVNetSpec
+    norm: str = "frozen_bn"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, image_hw):
+        """Turns images into the maps of the stem and the four stages.
+
+        Args:
+          x: f[B, H, W, 3] normalised images, 0 outside the photograph; H and W divide by 32.
+          image_hw: i32[B, 2] size of the photograph inside the padding.
+
+        Returns:
+          [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
+        """
+        spec, h, w = self.spec, x.shape[1], x.shape[2]
+        wheres = {s: inside(image_hw, (h // s, w // s), s) for s in (2, 4, 8, 16, 32)}
+        for i, (features, stride, at) in enumerate(
+            zip(spec.stem, (2, 1, 2), (2, 2, 4), strict=True)
+        ):
+            layer = ConvNormRelu(
+                features, 3, stride, norm=self.norm, dtype=self.dtype, name=f"stem_{i + 1}"
+            )
+            x = layer(x, wheres[at])
+        maps = [x]
+        for i, blocks in enumerate(spec.blocks):
+            x = maps[-1] if i == 0 else max_pool3(maps[-1])
+            for b in range(blocks):
+                block = OsaBlock(
+                    spec.conv[i],
+                    spec.out[i],
+                    spec.layers,
+                    identity=b > 0,
+                    norm=self.norm,
+                    dtype=self.dtype,
+                    name=f"stage{i + 2}_{b + 1}",
+                )
+                x = block(x, wheres[2 ** (i + 2)])
+            maps.append(x)
+        return maps
+
+
+def max_pool3(x):
+    """3x3/2 max pool without padding in ceil mode: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
+    return jax.lax.reduce_window(
+        x,
+        -jnp.inf,
+        jax.lax.max,
+        (1, 3, 3, 1),
+        (1, 2, 2, 1),
+        ((0, 0), (0, 1), (0, 1), (0, 0)),
+    )

@@ -1,0 +1,136 @@
+"""The training map: batch -> named losses. Its twin is predict.py, with the same order of steps."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from sor_jax.decode.dense import decode_images
+from sor_jax.losses import dense as dense_losses
+from sor_jax.losses import masks as mask_losses
+from sor_jax.losses.ranking import rank_loss
+from sor_jax.losses.reduce import ratio
+from sor_jax.models.centermask import STRIDES, CenterMask
+from sor_jax.ops import grid
+from sor_jax.structures import Batch, Boxes, GroundTruth, Proposals, Rois
+from sor_jax.targets.fcos import fcos_targets
+from sor_jax.targets.masks import mask_iou_targets, mask_targets
+from sor_jax.targets.rois import select_rois
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """Losses of a batch under given parameters.
+
+    Attributes:
+      model: the network.
+      roi_slots: foreground regions an image that reach the mask, mask IoU and ranking heads.
+      rank_weight: lambda, the weight of the rank loss in the total.
+      class_threshold, nms_threshold, pre_nms_top, max_proposals: as of decode.dense.proposals.
+      clip_boxes: cut regions to the photograph before they are pooled.
+      mask_gradient: let the mask IoU and rank losses reach the mask head through its probability.
+      whole_pixels: as of mask_targets.
+    """
+
+    model: CenterMask
+    roi_slots: int = 105
+    rank_weight: float = 1.0
+    class_threshold: float = 0.05
+    nms_threshold: float = 0.6
+    pre_nms_top: int = 1000
+    max_proposals: int = 100
+    clip_boxes: bool = True
+    mask_gradient: bool = False
+    whole_pixels: bool = False
+
+    def __call__(self, params, frozen, batch: Batch, rng):
+        """Computes the losses; every normaliser is over the whole (global) batch.
+
+        Args:
+          params, frozen: the model's collections.
+          batch: as of Batch; fillers and padding reach no loss.
+          rng: key for dropout.
+
+        Returns:
+          (total f32[], scalars): "loss/NAME" for fcos_class, fcos_box, fcos_centerness, mask,
+          mask_iou, rank and total, and the counts "rois/foreground", "rois/left_out",
+          "rois/undersampled".
+        """
+        model = self.model.bind({"params": params, "frozen": frozen}, rngs={"dropout": rng})
+        gt = dataclasses.replace(
+            batch.gt,
+            boxes=Boxes(batch.gt.boxes.xyxy, batch.gt.boxes.valid & batch.valid[:, None]),
+        )
+        points = grid.points(batch.image.shape[1:3], STRIDES)
+        where = jax.vmap(lambda hw: grid.inside(points, hw))(batch.image_hw)
+        where &= batch.valid[:, None]
+
+        levels = model.features(batch.image, batch.image_hw)
+        dense = model.detect(levels, batch.image_hw)
+        losses = self.detection_losses(dense, gt, points, where)
+        proposals = self.propose(dense, points, where, batch.image_hw)
+        rois = self.sample(proposals, gt)
+        roi_losses, undersampled = self.roi_losses(model, levels, rois, gt, batch.image_hw)
+        losses |= roi_losses
+
+        total = sum(losses.values()) + (self.rank_weight - 1.0) * losses["rank"]
+        scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
+        scalars["rois/foreground"] = jnp.sum(rois.boxes.valid, dtype=jnp.float32)
+        scalars["rois/left_out"] = jnp.sum(rois.num_left_out, dtype=jnp.float32)
+        scalars["rois/undersampled"] = undersampled.astype(jnp.float32)
+        return total, scalars
+
+    def detection_losses(self, dense, gt: GroundTruth, points, where):
+        """Class, box and centerness losses of the points in `where` bool[B, P]."""
+        target = jax.vmap(lambda b: fcos_targets(b, points))(gt.boxes)
+        positive = target.positive & where
+        return {
+            "fcos_class": ratio(dense_losses.focal_loss(dense.class_logit, positive, where)),
+            "fcos_box": ratio(
+                dense_losses.box_loss(dense.ltrb, target.ltrb, target.centerness, positive),
+                at_least=1e-6,
+            ),
+            "fcos_centerness": ratio(
+                dense_losses.centerness_loss(dense.centerness_logit, target.centerness, positive)
+            ),
+        }
+
+    def propose(self, dense, points, where, image_hw) -> Proposals:
+        """The detector's proposals [B, max_proposals], cut to the photograph if so configured."""
+        return decode_images(
+            dense,
+            points,
+            where,
+            image_hw,
+            clip=self.clip_boxes,
+            class_threshold=self.class_threshold,
+            nms_threshold=self.nms_threshold,
+            pre_nms_top=self.pre_nms_top,
+            max_proposals=self.max_proposals,
+        )
+
+    def sample(self, proposals: Proposals, gt: GroundTruth) -> Rois:
+        """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
+        return jax.vmap(lambda p, b: select_rois(p, b, slots=self.roi_slots))(proposals, gt.boxes)
+
+    def roi_losses(self, model, levels, rois: Rois, gt: GroundTruth, image_hw):
+        """Mask, mask IoU and rank losses, and how many regions were sampled too coarsely."""
+        valid, xyxy = rois.boxes.valid, rois.boxes.xyxy
+        pooled, undersampled = model.pool(levels, rois.boxes, image_hw)
+        logit = model.masks(pooled)
+        prob = jax.nn.sigmoid(logit if self.mask_gradient else jax.lax.stop_gradient(logit))
+        iou = model.mask_iou(pooled, prob)
+        rank_logit = model.ranks(pooled, prob, rois.boxes, image_hw, train=True)
+
+        def targets(masks, xyxy, index, hw, logit):
+            crops, share = mask_targets(masks, xyxy, index, hw, whole_pixels=self.whole_pixels)
+            return crops, mask_iou_targets(logit, crops, share)
+
+        crops, iou_target = jax.vmap(targets)(gt.masks, xyxy, rois.gt_index, image_hw, logit)
+        rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
+        losses = {
+            "mask": ratio(mask_losses.mask_loss(logit, crops, valid)),
+            "mask_iou": ratio(mask_losses.mask_iou_loss(iou, iou_target, valid)),
+            "rank": ratio(rank_loss(rank_logit, rank_class, valid)),
+        }
+        return losses, undersampled

@@ -1,0 +1,29 @@
+"""What XLA is told before jax first runs: a flag that pays on CPUs, and a compile cache."""
+
+import importlib.metadata
+import os
+import pathlib
+
+# An empty fusion type keeps float32 convolution gradients on oneDNN-like kernels: up to 4.6 times
+# faster on a CPU. XLA aborts the process on a flag that it does not know, hence the versions.
+_CPU_FLAG = "--xla_cpu_experimental_ynn_fusion_type="
+_KNOWN_TO = ("0.10.",)
+
+
+def configure() -> None:
+    """Appends the CPU flag to XLA_FLAGS and turns the persistent compile cache on.
+
+    Call it before the first use of jax. A flag or a cache folder that the user has set is kept.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    known = importlib.metadata.version("jaxlib").startswith(_KNOWN_TO)
+    if known and _CPU_FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_CPU_FLAG}".strip()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
+
+
+def cache_dir() -> pathlib.Path:
+    """The folder for files that can be made again: $XDG_CACHE_HOME/sor_jax or ~/.cache/sor_jax."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "sor_jax"

@@ -1,0 +1,120 @@
+"""From a config to what the loop needs: a model to start, an objective, data, a predictor."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import optax
+
+from sor_jax.build import build_model, build_objective, build_predict, init_variables
+from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.record import Record
+from sor_jax.inputs.source import open_source
+from sor_jax.structures import Batch, Detections
+from sor_jax.train.optimizer import make_optimizer
+from sor_jax.train.schedule import warmup_multistep
+from sor_jax.train.step import Objective
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is trained on what, and how it is looked at.
+
+    Attributes:
+      init: key -> {"params", "frozen"}; jax can trace it.
+      objective: (params, frozen, batch, rng) -> (total, scalars).
+      predict: (variables, batch) -> Detections; jax can trace it.
+      train_batches: an endless iterator of numpy batches with get_state, set_state and close.
+      eval_batches: batch size -> (numpy batch, records) of the evaluated split, in order.
+    """
+
+    init: Callable[[jax.Array], dict[str, Any]]
+    objective: Objective
+    predict: Callable[[Any, Batch], Detections]
+    train_batches: Any
+    eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]
+
+
+def build_experiment(config) -> Experiment:
+    """The experiment that a config describes."""
+    model = build_model(config)
+    return Experiment(
+        init=lambda rng: init_variables(model, config, rng),
+        objective=build_objective(config, model),
+        predict=build_predict(config, model),
+        train_batches=train_iterator(
+            open_split(config, "train"),
+            image_hw=tuple(config.data.image_hw),
+            max_objects=config.data.max_objects,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+            flip=config.data.flip,
+            num_workers=config.data.num_workers,
+        ),
+        eval_batches=build_eval_batches(config, config.eval.split),
+    )
+
+
+def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
+    """Batch size -> batches of the first config.eval.max_images records of a split, in order."""
+    source = _First(open_split(config, split), config.eval.max_images)
+
+    def batches(batch_size):
+        return eval_batches(
+            source,
+            image_hw=tuple(config.data.image_hw),
+            batch_size=batch_size,
+            max_objects=config.data.max_objects,
+        )
+
+    return batches
+
+
+def open_split(config, split: str):
+    """The records of one split of config.data, prepared at first use."""
+    data = config.data
+    return open_source(
+        data.name,
+        root=data.root,
+        split=split,
+        cache_dir=data.cache_dir or None,
+        image_hw=tuple(data.image_hw),
+        seed=data.get("seed", 0),
+    )
+
+
+def build_schedule(config) -> optax.Schedule:
+    """The learning rate of config.optim."""
+    optim = config.optim
+    return warmup_multistep(
+        optim.rate,
+        warmup_steps=optim.warmup_steps,
+        warmup_factor=optim.warmup_factor,
+        milestones=tuple(optim.milestones),
+    )
+
+
+def build_optimizer(config) -> optax.GradientTransformation:
+    """The optimizer of config.optim."""
+    optim = config.optim
+    return make_optimizer(
+        optim.name,
+        build_schedule(config),
+        momentum=optim.momentum,
+        weight_decay=optim.weight_decay,
+        clip_norm=optim.clip_norm,
+    )
+
+
+class _First:
+    """The first `count` records of a source; 0 for all."""
+
+    def __init__(self, source, count: int):
+        self._source, self._count = source, count or len(source)
+
+    def __len__(self):
+        return min(self._count, len(self._source))
+
+    def __getitem__(self, index):
+        return self._source[index]

@@ -1,0 +1,111 @@
+"""Where numbers go: a line on stdout, metrics.jsonl and TensorBoard, all with the same ones."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import tensorboardX
+
+FILE = "metrics.jsonl"
+
+
+class MetricsLog:
+    """The records of one workdir: {"step": int, NAME: number or null, ..}, one a line.
+
+    Args:
+      workdir: holds metrics.jsonl and tensorboard/.
+      start_step: records of later steps, of a run that got further than its last checkpoint, are
+        removed, so that no step is there twice.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, *, start_step: int):
+        workdir = pathlib.Path(workdir)
+        workdir.mkdir(parents=True, exist_ok=True)
+        path = workdir / FILE
+        self.records = [record for record in read_records(path) if record["step"] <= start_step]
+        part = path.with_name(f"{FILE}.part")
+        part.write_text("".join(_line(record) for record in self.records))
+        part.replace(path)
+        self._file = path.open("a")
+        self._board = tensorboardX.SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=start_step + 1
+        )
+
+    def write(self, step: int, values: dict[str, float | int | None]) -> None:
+        """Appends a record and puts its numbers on TensorBoard; None is null and shows nowhere."""
+        record = {"step": step, **values}
+        self.records.append(record)
+        self._file.write(_line(record))
+        self._file.flush()
+        for name, value in values.items():
+            if value is not None:
+                self._board.add_scalar(name, value, step)
+        self._board.flush()
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Puts a picture u8[H, W, 3] on TensorBoard."""
+        self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def has(self, step: int, prefix: str) -> bool:
+        """Whether a record of this step holds a name that starts with `prefix`."""
+        return any(
+            record["step"] == step and any(name.startswith(prefix) for name in record)
+            for record in self.records
+        )
+
+    def close(self) -> None:
+        """Closes both files."""
+        self._file.close()
+        self._board.close()
+
+
+def read_records(path: str | os.PathLike) -> list[dict]:
+    """The records of a metrics.jsonl, none where it is missing; a last line cut short is dropped."""
+    path = pathlib.Path(path)
+    lines = path.read_text().split("\n") if path.exists() else []
+    if lines:
+        lines.pop()  # what follows the last line's end: nothing, or a line cut short
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number} is not JSON ({error}): repair or remove the line"
+            ) from None
+    return records
+
+
+def training_line(step: int, steps: int, values: dict[str, float]) -> str:
+    """One line of training: step, losses, rate, images a second, time left.
+
+    Args:
+      step: steps done of `steps`.
+      values: a record of training; "loss/NAME" is shown as NAME, the total first.
+    """
+    losses = {name[5:]: value for name, value in values.items() if name.startswith("loss/")}
+    losses = {"total": losses.pop("total"), **losses}
+    parts = [f"step {step}/{steps}"]
+    parts.append("loss " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+    parts.append(f"rate {values['rate']:.2e}")
+    if "images_per_second" in values:
+        parts.append(f"{values['images_per_second']:.1f} images/s")
+        parts.append(f"{duration(values['seconds_left'])} left")
+    return " | ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 3 min 20 s, 5 h 07 min, 2 d 3 h."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour} h"
+    if hours:
+        return f"{hours} h {minute:02d} min"
+    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"
+
+
+def _line(record: dict) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

@@ -1,0 +1,65 @@
+"""Evaluation within training: numbers to the log, example predictions to look at."""
+
+import pathlib
+from collections.abc import Iterable
+
+from sor_jax.album import write_png
+from sor_jax.evaluate import evaluate
+from sor_jax.metrics.table import table
+from sor_jax.train.experiment import Experiment
+from sor_jax.train.logging import MetricsLog
+from sor_jax.train.sharding import make_mesh
+from sor_jax.train.signals import StopRequest
+from sor_jax.train.state import TrainState
+from sor_jax.train.step import make_predict
+
+EXAMPLES = 8
+
+
+class PeriodicEvaluation:
+    """Scores states on config.eval.split and draws the first photographs.
+
+    Args:
+      experiment: its `predict` is compiled once, at the first call.
+      config: config.eval.
+      workdir: takes examples/STEP/ID.png.
+      mesh: where the states are.
+      log: takes the numbers as "eval/KEY", and the pictures.
+    """
+
+    def __init__(self, experiment: Experiment, config, workdir, mesh, log: MetricsLog):
+        self._batches, self._split = experiment.eval_batches, config.split
+        self._predict = make_predict(experiment.predict, mesh)
+        self._batch_size = -(-config.batch_size // mesh.size) * mesh.size
+        self._examples, self._log = pathlib.Path(workdir) / "examples", log
+
+    def __call__(self, step: int, state: TrainState, stop: StopRequest) -> dict | None:
+        """The metrics, written to the log and printed; None if `stop` cut the evaluation short."""
+
+        def show(image_id, picture):
+            name = image_id.replace("/", "_")
+            write_png(self._examples / f"{step:07d}" / f"{name}.png", picture)
+            self._log.image(step, f"examples/{name}", picture)
+
+        try:
+            metrics = evaluate(
+                lambda batch: self._predict(state.variables, batch),
+                _until(stop, self._batches(self._batch_size)),
+                gallery=EXAMPLES,
+                show=show,
+            )
+        except _StoppedError:
+            return None
+        print(f"evaluation on {self._split} after step {step}\n{table(metrics)}", flush=True)
+        return metrics
+
+
+class _StoppedError(Exception):
+    """A signal came during an evaluation."""
+
+
+def _until(stop: StopRequest, batches: Iterable) -> Iterable:
+    for batch in batches:
+        if stop.requested:
+            raise _StoppedError
+        yield batch

@@ -1,0 +1,43 @@
+"""What a training step carries on: the state that is donated, saved and restored."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that the next step depends on, the data aside."""
+
+    step: jax.Array  # i32[] steps done
+    params: Any  # f32 tree, optimised
+    frozen: Any  # f32 tree of the frozen norm layers: no gradient, never changed
+    opt_state: Any
+    rng: jax.Array  # key[]; the key of step i is fold_in(rng, i)
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Params and frozen as the model's functions take them."""
+        return {"params": self.params, "frozen": self.frozen}
+
+
+def create_state(
+    variables: dict[str, Any], optimizer: optax.GradientTransformation, rng: jax.Array
+) -> TrainState:
+    """The state before the first step. `variables` holds "params" and, where needed, "frozen"."""
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        frozen=variables.get("frozen", {}),
+        opt_state=optimizer.init(params),
+        rng=rng,
+    )
+
+
+def count_params(params) -> int:
+    """How many numbers are optimised."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from sor_jax.decode.paste import paste_mask
+
+
+def loops(prob, xyxy, hw):
+    """One pixel, one corner at a time, over the whole photograph."""
+    side = len(prob)
+    mask = np.zeros(hw, bool)
+    x0, y0, x1, y1 = map(float, xyxy)
+    for i in range(hw[0]):
+        for j in range(hw[1]):
+            v = side * (i + 0.5 - y0) / (y1 - y0) - 0.5
+            u = side * (j + 0.5 - x0) / (x1 - x0) - 0.5
+            value = 0.0
+            for a in (int(np.floor(v)), int(np.floor(v)) + 1):
+                for b in (int(np.floor(u)), int(np.floor(u)) + 1):
+                    if 0 <= a < side and 0 <= b < side:
+                        value += prob[a, b] * (1 - abs(v - a)) * (1 - abs(u - b))
+            mask[i, j] = value >= 0.5
+    return mask
+
+
+BOXES = {
+    "inside": (3.2, 5.7, 17.9, 21.3),
+    "whole photograph": (0, 0, 31, 24),
+    "at the lower right": (20.5, 10.25, 31, 24),
+    "narrower than a pixel": (4.3, 2, 4.7, 20),
+    "on pixel centres": (4.5, 2.5, 9.5, 20.5),
+    "small": (6.1, 6.2, 7.9, 8.1),
+}
+
+
+@pytest.mark.parametrize("xyxy", BOXES.values(), ids=BOXES)
+@pytest.mark.parametrize("side", [28, 5])
+def test_matches_loops(xyxy, side):
+    prob = np.random.default_rng(0).random((side, side)).astype(np.float32)
+    got = paste_mask(prob, np.array(xyxy, np.float32), (24, 31))
+    np.testing.assert_array_equal(got, loops(prob, np.array(xyxy, np.float32), (24, 31)))
+
+
+def test_a_sure_mask_fills_its_box_and_only_it():
+    mask = paste_mask(np.ones((28, 28)), (20, 10, 60, 50), (64, 80))
+    expected = np.zeros((64, 80), bool)
+    expected[10:50, 20:60] = True
+    # In a corner two borders fade together.
+    differs = np.argwhere(mask != expected).tolist()
+    assert differs == []
+
+
+def test_half_is_inside():
+    assert paste_mask(np.full((28, 28), 0.5), (0, 0, 56, 56), (56, 56))[1:-1, 1:-1].all()
+    assert not paste_mask(np.full((28, 28), 0.4999), (0, 0, 56, 56), (56, 56)).any()
+
+
+@pytest.mark.parametrize("xyxy", [(5, 5, 5, 9), (5, 5, 9, 5), (9, 9, 3, 3), (0, 0, 0, 0)])
+def test_an_empty_box_gives_an_empty_mask(xyxy):
+    mask = paste_mask(np.ones((28, 28)), xyxy, (12, 16))
+    assert mask.shape == (12, 16)
+    assert not mask.any()

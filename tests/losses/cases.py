@@ -1,0 +1,53 @@
+"""One small random case of every loss, for the laws that all of them keep."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from sor_jax.losses import dense, masks, ranking
+
+
+class Case(NamedTuple):
+    """loss(pred, *rest, where) -> (sum, count); leaves have leading axes [2, 6]."""
+
+    loss: callable
+    pred: np.ndarray
+    rest: tuple
+    where: np.ndarray
+
+
+def _where(rng):
+    where = rng.random((2, 6)) < 0.6
+    where[0, :2] = True, False
+    return where
+
+
+def _normal(rng, *shape):
+    return 2 * rng.standard_normal((2, 6, *shape)).astype(np.float32)
+
+
+def _uniform(rng, *shape, low=0.1, high=4.0):
+    return rng.uniform(low, high, (2, 6, *shape)).astype(np.float32)
+
+
+def make_cases():
+    """{name: Case}."""
+    rng = np.random.default_rng(0)
+    bits = rng.random((2, 6, 3, 3)) < 0.5
+    share = _uniform(rng, low=0.0, high=1.0)
+    cases = {
+        "focal": (dense.focal_loss, _normal(rng), (rng.random((2, 6)) < 0.5,)),
+        "box": (dense.box_loss, _uniform(rng, 4), (_uniform(rng, 4), share)),
+        "centerness": (dense.centerness_loss, _normal(rng), (share,)),
+        "mask": (masks.mask_loss, _normal(rng, 3, 3), (bits,)),
+        "mask_iou": (masks.mask_iou_loss, _normal(rng), (np.where(share < 0.2, 0, share),)),
+        "rank": (ranking.rank_loss, _normal(rng, 5), (rng.integers(0, 5, (2, 6)),)),
+    }
+    return {
+        name: Case(loss, *jax.tree.map(jax.numpy.asarray, (pred, rest, _where(rng))))
+        for name, (loss, pred, rest) in cases.items()
+    }
+
+
+CASES = make_cases()

@@ -1,0 +1,40 @@
+"""Trains and evaluates a model.
+
+    python train.py --config configs/demo.py --workdir runs/demo [--config.FIELD=VALUE ...]
+
+Running the same command again goes on where it stopped.
+"""
+
+import os
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from sor_jax import platform
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints, numbers and pictures.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(argv):
+    """Hands the flags to the training loop."""
+    if len(argv) > 1:
+        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}; all settings are --NAME=VALUE")
+    platform.configure()
+
+    import jax
+
+    from sor_jax.train.loop import train_and_evaluate
+
+    kinds = ", ".join(sorted({device.device_kind for device in jax.local_devices()}))
+    print(
+        f"devices: {jax.local_device_count()} x {jax.default_backend()} ({kinds}), "
+        f"{os.cpu_count()} CPU cores, jax {jax.__version__}",
+        flush=True,
+    )
+    train_and_evaluate(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    app.run(main)
