@@ -88,5 +88,6 @@ def _file_name(image_id: str) -> str:
 
 
 def _note(scores: dict) -> str:
-    matched = f"{scores['matched']} of {scores['objects']} matched"
-    return matched if scores["rho"] is None else f"{matched}, rho {scores['rho']:.2f}"
+    note = f"{scores['matched']} of {scores['objects']} matched"
+    has_order = scores["matched"] >= 2 and scores["rho"] is not None
+    return f"{note}, rho {scores['rho']:.2f}" if has_order else note

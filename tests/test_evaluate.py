@@ -13,10 +13,11 @@ from sor_jax.inputs.record import Record, decode_masks
 from sor_jax.metrics.table import table
 from sor_jax.structures import Boxes, Detections
 
-KEYS = (
-    "mae sor images_used images sor_multi multi_images objects_matched objects sa_sor f_measure "
-    "ndcg_linear ndcg_exp box_ap box_ap50 mask_ap mask_ap50"
-).split()
+KEYS = [
+    *("mae", "sor", "images_used", "images", "sor_multi", "multi_images"),
+    *("objects_matched", "objects", "sa_sor", "f_measure", "ndcg_linear", "ndcg_exp"),
+    *("box_ap", "box_ap50", "mask_ap", "mask_ap50"),
+]
 BOXES = ((2, 2, 14, 12), (18, 4, 30, 22), (4, 16, 16, 26))
 VALUES = (0.9, 1.0, 0.3)  # the third has no rank
 INPUT = (32, 48)
@@ -105,7 +106,7 @@ def test_boxes_come_back_to_photographs_of_any_size(hw):
     record = make_record(hw=hw, boxes=boxes, values=(1.0, 0.9))
     metrics = run([record], [perfect(record, make_batch([record])["image_hw"][0])])
     assert metrics["mask_ap"] == pytest.approx(1)
-    assert metrics["mae"] == 0
+    assert metrics["mae"] < 2e-4  # the corners of large masks are round
 
 
 def test_a_swapped_order_is_seen_by_every_ranking_metric():

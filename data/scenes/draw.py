@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from data.scenes import rule
 from data.scenes.layout import random_layout
-from data.scenes.render import flat, render
-from data.scenes.surfaces import random_surfaces
+from data.scenes.render import render
+from data.scenes.surfaces import random_colours, random_surfaces
 
 MIN_GAP = 0.025
 """Least difference of score between ranked neighbours."""
@@ -18,7 +18,7 @@ MIN_GAP_UNRANKED = 0.06
 MIN_SIDE, MAX_ASPECT = 32, 6.0
 
 _COUNT_SHARES = {2: 0.10, 3: 0.20, 4: 0.22, 5: 0.22, 6: 0.12, 7: 0.07, 8: 0.04, 9: 0.03}
-_COLOURINGS = 6  # of a layout, before another one is tried
+_COLOURINGS = 10  # of a layout, before another one is tried
 _LAYOUTS = 25  # for a number of things, before it is made smaller
 
 
@@ -65,15 +65,19 @@ def draw(seed: int, split: str, index: int, *, image_hw: tuple[int, int]) -> Sce
 
 def _coloured_scene(rng, layout, image_hw):
     """The scene of a layout in the first colours that make its ranks clear, or None."""
+    num_things = len(layout.things)
+    # With a channel per label, the mean "colours" are the shares of the labels.
+    rough = rule.measure(np.eye(num_things + 1)[layout.labels], layout.labels, num_things)
     for _ in range(_COLOURINGS):
-        surfaces = random_surfaces(rng, layout.things)
-        rough = rule.terms(rule.measure(flat(layout, surfaces), layout.labels, len(layout.things)))
-        if not _is_clear(rule.score(rough), sureness=1.4):
+        colours = random_colours(rng, layout.things)
+        seen = (shares @ colours for shares in (rough.colour, rough.surround))
+        flat = dataclasses.replace(rough, **dict(zip(("colour", "surround"), seen, strict=True)))
+        if not _is_clear(rule.score(rule.terms(flat)), sureness=1.4):
             continue
-        image, labels = render(layout, surfaces, image_hw)
-        terms = rule.terms(rule.measure(image, labels, len(layout.things)))
+        image, labels = render(layout, random_surfaces(rng, colours), image_hw)
+        terms = rule.terms(rule.measure(image, labels, num_things))
         if _is_clear(rule.score(terms), sureness=1):
-            masks = labels == np.arange(1, len(layout.things) + 1)[:, None, None]
+            masks = labels == np.arange(1, num_things + 1)[:, None, None]
             return Scene(image, masks, _boxes(labels), rule.rank_order(rule.score(terms)), terms)
     return None
 

@@ -30,14 +30,11 @@ def render(
     for index, thing in enumerate(layout.things):
         path = thing.outline * scale
         box, corner = _window(path, image_hw, margin=4 * _SHADOW_REACH * scale)
-        cover = _add(canvas[box], path - corner, thing.centre - corner / scale, surfaces[index + 1], scale)
+        cover = _add(
+            canvas[box], path - corner, thing.centre - corner / scale, surfaces[index + 1], scale
+        )
         labels[box][cover >= 0.5] = index + 1
     return np.rint(np.clip(canvas, 0, 255)).astype(np.uint8), labels
-
-
-def flat(layout: Layout, surfaces: Sequence[Surface]) -> np.ndarray:
-    """f64[h, w, 3]: the coarse labels of a layout, each in the mean colour of its surface."""
-    return np.stack([surface.mean for surface in surfaces])[layout.labels]
 
 
 def _ground(surface, size, image_hw):

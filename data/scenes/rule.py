@@ -1,6 +1,6 @@
 """Which objects of a scene catch the eye: the rule behind the ranks.
 
-    score = 0.40 size + 0.35 centre + 0.35 contrast - 0.50 crowding
+    score = 0.55 size + 0.35 centre + 0.30 contrast - 0.55 crowding
 
 Every term is smooth, lies in 0..1 and is read off the finished picture and its masks. Crowding is
 the competition between objects: one with rivals near it, of its colour and its size, loses, an odd
@@ -9,6 +9,7 @@ same at any size.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +17,7 @@ from scipy import ndimage
 from data.scenes.colour import rgb_to_lab
 
 NUM_RANKED = 5
-WEIGHTS = {"size": 0.50, "centre": 0.35, "contrast": 0.35, "crowding": -0.45}
+WEIGHTS: Mapping[str, float] = {"size": 0.55, "centre": 0.35, "contrast": 0.30, "crowding": -0.55}
 
 FULL_SIZE = 0.16  # share of the picture
 CENTRE_SPREAD = 0.6  # of the way from the centre to the edge
@@ -34,7 +35,7 @@ class Measures:
       position: f64[n, 2], x y of the centre of mass from the picture's middle, in its lengths.
       eccentricity: f64[n], how far that is on the way to the edge: 0 in the middle, 1 on the
         ellipse that touches the four sides.
-      colour: f64[n, 3], mean colour in CIELAB.
+      colour: f64[n, 3], mean colour, sRGB of 0..255.
       surround: f64[n, 3], the same of what is around the object: its box, grown on every side by a
         quarter of its length there, less the object itself.
     """
@@ -50,7 +51,7 @@ def measure(image: np.ndarray, labels: np.ndarray, num_objects: int) -> Measures
     """Measures the objects of a picture.
 
     Args:
-      image: [h, w, 3], sRGB of 0..255.
+      image: [h, w, c]; sRGB of 0..255, or anything else to be averaged as colours are.
       labels: u8[h, w], i + 1 where object i is seen, 0 elsewhere. Every object must be seen.
     """
     hw = np.array(labels.shape)
@@ -68,8 +69,8 @@ def measure(image: np.ndarray, labels: np.ndarray, num_objects: int) -> Measures
         area=np.array(area),
         position=offset[:, ::-1] / np.sqrt(labels.size),
         eccentricity=np.linalg.norm(offset / (hw / 2), axis=1),
-        colour=rgb_to_lab(np.reshape(colour, (-1, 3))),
-        surround=rgb_to_lab(np.reshape(surround, (-1, 3))),
+        colour=np.array(colour),
+        surround=np.array(surround),
     )
 
 
@@ -84,31 +85,32 @@ def _around(image, labels, box, label):
 
 def terms(measures: Measures) -> dict[str, np.ndarray]:
     """size, centre, contrast and crowding, f64[n] of 0..1 each."""
-    contrast = np.linalg.norm(measures.colour - measures.surround, axis=1)
+    colour = rgb_to_lab(measures.colour)
+    contrast = np.linalg.norm(colour - rgb_to_lab(measures.surround), axis=1)
     return {
         "size": np.minimum(np.sqrt(measures.area / FULL_SIZE), 1),
         "centre": np.exp(-((measures.eccentricity / CENTRE_SPREAD) ** 2) / 2),
         "contrast": 1 - np.exp(-contrast / FULL_CONTRAST),
-        "crowding": 1 - np.exp(-_rivalry(measures).sum(axis=1)),
+        "crowding": 1 - np.exp(-_rivalry(measures, colour).sum(axis=1)),
     }
 
 
-def _rivalry(measures):
+def _rivalry(measures, colour):
     """f64[n, n]: how much each pair competes, 1 = same place, colour and size; the diagonal is 0."""
 
     def apart(values):
         return np.linalg.norm(values[:, None] - values[None], axis=-1)
 
     side = np.sqrt(measures.area)
-    alike = np.exp(-((apart(measures.colour) / RIVAL_COLOUR) ** 2))
+    alike = np.exp(-((apart(colour) / RIVAL_COLOUR) ** 2))
     near = np.exp(-((apart(measures.position) / RIVAL_REACH) ** 2))
     size = np.minimum.outer(side, side) / np.maximum.outer(side, side)
     return alike * near * size * (1 - np.eye(len(side)))
 
 
-def score(terms: dict[str, np.ndarray], names=tuple(WEIGHTS)) -> np.ndarray:
-    """The weighted sum of the terms of these names, f64[n]; all of them are the rule."""
-    return sum(WEIGHTS[name] * terms[name] for name in names)
+def score(terms: dict[str, np.ndarray], weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
+    """f64[n]: the weighted sum of the terms that have a weight."""
+    return sum(weight * terms[name] for name, weight in weights.items())
 
 
 def rank_order(scores: np.ndarray) -> np.ndarray:

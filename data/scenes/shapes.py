@@ -71,11 +71,11 @@ def _cross(rng: Generator):
 
 
 def _crescent(rng: Generator):
-    half = np.linspace(-2.2, 2.2, _POINTS // 2)
-    bite = rng.uniform(0.25, 0.5)
-    outer = _polar(1.0, half)
-    inner = outer[::-1] * [0, 1] + np.cos(half[::-1, None]) * [bite, 0]
-    inner[:, 0] += (1 - bite) * np.cos(2.2)
+    tip = rng.uniform(1.9, 2.3)
+    outer = _polar(1.0, np.linspace(-tip, tip, _POINTS // 2))
+    around = np.linspace(np.pi / 2, -np.pi / 2, _POINTS // 2)[1:-1]
+    depth = rng.uniform(0.35, 0.55) * (1 - np.cos(tip))
+    inner = np.stack([np.cos(tip) + depth * np.cos(around), np.sin(tip) * np.sin(around)], axis=1)
     return np.concatenate([outer, inner])
 
 

@@ -12,7 +12,10 @@ from data.scenes.texture import Texture, random_texture
 
 _MAIN_CONTRAST = (30.0, 95.0)  # of a thing with the ground; distances in CIELAB
 _MINOR_CONTRAST = (16.0, 24.0)
+_FAMILY_SPREAD = 2.5
 _CANDIDATES = 16
+_GROUND_SHADES, _GROUND_PERIOD = (2.0, 6.0), (0.08, 0.30)
+_THING_SHADES, _THING_PERIOD = (4.0, 11.0), (0.045, 0.10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,46 +25,40 @@ class Surface:
     colours: np.ndarray
     texture: Texture
 
-    @property
-    def mean(self) -> np.ndarray:
-        """The colour from afar, f64[3]."""
-        return self.colours.mean(axis=0)
+
+def random_colours(rng: Generator, things: Sequence[Thing]) -> np.ndarray:
+    """f64[1 + n, 3], sRGB of 0..255: the ground's colour, which is muted, then the things'."""
+    ground = _random_lab(rng, (), lightness=(30, 88), chroma=(3, 26))
+    is_main = np.array([thing.is_main for thing in things])
+    ranges = np.where(is_main[:, None], _MAIN_CONTRAST, _MINOR_CONTRAST)
+    distance = rng.uniform(*ranges.T)
+    candidates = _random_lab(rng, (len(things), _CANDIDATES), lightness=(28, 92), chroma=(5, 85))
+    candidates = rgb_to_lab(lab_to_rgb(candidates))  # as a screen can show them
+    miss = np.abs(np.linalg.norm(candidates - ground, axis=-1) - distance[:, None])
+    own = candidates[np.arange(len(things)), miss.argmin(axis=1)]
+    shared = own[[thing.family for thing in things]] + rng.normal(0, _FAMILY_SPREAD, own.shape)
+    return lab_to_rgb(np.concatenate([ground[None], shared]))
 
 
-def random_surfaces(rng: Generator, things: Sequence[Thing]) -> list[Surface]:
-    """The ground's surface, which is muted, then one for each thing."""
-    ground_lab = np.array([rng.uniform(30, 88), *_turned(rng.uniform(3, 26), rng.random())])
-    families = {
-        thing.family: _colour_at(
-            rng,
-            ground_lab,
-            distance=rng.uniform(*(_MAIN_CONTRAST if thing.is_main else _MINOR_CONTRAST)),
-        )
-        for thing in things
-    }
-    ground = _surface(rng, ground_lab, spread=(2.0, 6.0), period=(0.08, 0.30))
-    return [ground] + [
-        _surface(rng, families[thing.family], spread=(4.0, 11.0), period=(0.045, 0.10))
-        for thing in things
+def random_surfaces(rng: Generator, colours: np.ndarray) -> list[Surface]:
+    """Surfaces that from afar have about these colours, f64[1 + n, 3]; the ground's comes first."""
+    ground, *things = rgb_to_lab(colours)
+    return [_surface(rng, ground, _GROUND_SHADES, _GROUND_PERIOD)] + [
+        _surface(rng, lab, _THING_SHADES, _THING_PERIOD) for lab in things
     ]
 
 
-def _surface(rng, lab, *, spread, period):
-    """A surface around a colour: a lighter and a darker shade, as far apart as `spread` says."""
-    lab = lab + rng.normal(0, 2, 3)
-    offset = np.array([rng.uniform(*spread), *rng.uniform(-0.8, 0.8, 2) * spread[1]])
-    texture = random_texture(rng, period=period)
-    return Surface(lab_to_rgb(np.stack([lab + offset, lab - offset])), texture)
+def _surface(rng, lab, shades, period):
+    """A lighter and a darker shade of a colour; `shades` is how far they may be from it."""
+    offset = np.array([rng.uniform(*shades), *rng.uniform(-0.8, 0.8, 2) * shades[1]])
+    colours = lab_to_rgb(np.stack([lab + offset, lab - offset]))
+    return Surface(colours, random_texture(rng, period=period))
 
 
-def _colour_at(rng, lab, *, distance):
-    """Of some random colours the one whose distance from `lab` is nearest to what is asked."""
-    a, b = _turned(rng.uniform(5, 85, _CANDIDATES), rng.random(_CANDIDATES))
-    colours = np.stack([rng.uniform(28, 92, _CANDIDATES), a, b], axis=1)
-    colours = rgb_to_lab(lab_to_rgb(colours))  # as a screen can show them
-    return colours[np.argmin(np.abs(np.linalg.norm(colours - lab, axis=1) - distance))]
-
-
-def _turned(chroma, turn):
-    """a b of this chroma in the direction of `turn`, 0..1 around the circle of hues."""
-    return chroma * np.cos(2 * np.pi * turn), chroma * np.sin(2 * np.pi * turn)
+def _random_lab(rng, shape, *, lightness, chroma):
+    """f64[*shape, 3] of any hue."""
+    hue, saturation = rng.uniform(0, 2 * np.pi, shape), rng.uniform(*chroma, shape)
+    return np.stack(
+        [rng.uniform(*lightness, shape), saturation * np.cos(hue), saturation * np.sin(hue)],
+        axis=-1,
+    )

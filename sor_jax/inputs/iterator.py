@@ -1,5 +1,9 @@
 """The training iterator: batches of a Grain data set, and a position that can be saved."""
 
+import atexit
+import functools
+import time
+
 import grain
 from absl import flags
 
@@ -60,6 +64,7 @@ class TrainIterator(grain.DatasetIterator):
         _let_grain_read_flags()
         inside = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
         workers = grain.MultiprocessingOptions(self._num_workers, per_worker_buffer_size=_AHEAD)
+        _wait_at_exit()
         return iter(batches.to_iter_dataset(inside).mp_prefetch(workers))
 
 
@@ -67,3 +72,9 @@ def _let_grain_read_flags() -> None:
     """Grain's workers take over absl flags, which nobody parses in a notebook or under pytest."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+
+
+@functools.cache
+def _wait_at_exit() -> None:
+    """Grain frees shared memory in a thread; cut off by the exit, Python would warn of a leak."""
+    atexit.register(time.sleep, 0.2)

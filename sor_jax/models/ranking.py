@@ -126,4 +126,4 @@ class RankingHead(nn.Module):
         column, row = jnp.moveaxis(
             jnp.clip(jnp.floor(share * cells), 0, cells - 1).astype(jnp.int32), -1, 0
         )
-        return table[row * cells + column]
+        return table[column * cells + row]

@@ -34,8 +34,8 @@ def fcos_targets(
     """Gives each point the smallest box (equal: the first) for which it is positive.
 
     A point is positive for a box when it lies strictly inside the box's centre region, which is cut
-    to the box, and the box suits the level. `gt` holds one image's boxes [M]. No gradient flows
-    back.
+    to the box, and its longest distance to a side is in the level's range. `gt` holds one image's
+    boxes [M]. No gradient flows back.
     """
     if points.level.max() >= len(size_ranges):
         raise ValueError(

@@ -77,6 +77,12 @@ class Checkpoints:
           abstract: the state's tree with jax.ShapeDtypeStruct leaves that hold shardings.
           data: the iterator over the same data.
         """
+        folder = self.folder(self.last_step)
+        if _shapes_of("opt_state", saved_shapes(folder)) != _shapes_of("opt_state", abstract):
+            raise ValueError(
+                f"{folder} was written with another optimizer than config.optim describes: take "
+                "that one, or a new workdir"
+            )
         parts = {"state": abstract, "data": _Position(data)}
         return self._orbax.load_checkpointables(self.last_step, parts)["state"]
 
@@ -116,7 +122,7 @@ def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathl
     if prefer not in ("best", "last"):
         raise ValueError(f"prefer is {prefer!r}: it must be 'best' or 'last'")
     source = pathlib.Path(source).absolute()
-    if source.is_dir() and ocp.is_orbax_checkpoint(source):
+    if (source / "state").is_dir():
         return source
     root = source / FOLDER
     steps = sorted(int(path.name) for path in root.glob("*") if path.name.isdigit())
@@ -133,7 +139,7 @@ def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathl
 
 def saved_shapes(folder: pathlib.Path) -> Any:
     """The tree of the saved state with its leaves' shapes, wrapped in jax.ShapeDtypeStruct."""
-    tree = ocp.checkpointables_metadata(folder).metadata["state"]
+    tree = ocp.metadata(folder).metadata
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
 
 
@@ -153,6 +159,11 @@ def write_state(folder: str | os.PathLike, state: Any) -> None:
 def _read_best(workdir: pathlib.Path) -> dict[str, Any] | None:
     path = workdir / BEST
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
+    tree = state.get(part) if isinstance(state, dict) else getattr(state, part)
+    return [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
 
 
 class _LastAndBest:

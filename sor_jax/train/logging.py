@@ -61,7 +61,7 @@ class MetricsLog:
 
 
 def read_records(path: str | os.PathLike) -> list[dict]:
-    """The records of a metrics.jsonl, none where it is missing; a last line cut short is dropped."""
+    """The records of a metrics.jsonl, none where it is missing; a last line cut off is dropped."""
     path = pathlib.Path(path)
     lines = path.read_text().split("\n") if path.exists() else []
     if lines:

@@ -8,7 +8,6 @@ from sor_jax.evaluate import evaluate
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import Experiment
 from sor_jax.train.logging import MetricsLog
-from sor_jax.train.sharding import make_mesh
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
 from sor_jax.train.step import make_predict

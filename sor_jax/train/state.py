@@ -16,7 +16,12 @@ class TrainState:
     params: Any  # f32 tree, optimised
     frozen: Any  # f32 tree of the frozen norm layers: no gradient, never changed
     opt_state: Any
-    rng: jax.Array  # key[]; the key of step i is fold_in(rng, i)
+    key_data: jax.Array  # u32[2] of a typed key, which a donated argument would not dispatch fast
+
+    @property
+    def step_key(self) -> jax.Array:
+        """The key of the next step."""
+        return jax.random.fold_in(jax.random.wrap_key_data(self.key_data), self.step)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -27,14 +32,20 @@ class TrainState:
 def create_state(
     variables: dict[str, Any], optimizer: optax.GradientTransformation, rng: jax.Array
 ) -> TrainState:
-    """The state before the first step. `variables` holds "params" and, where needed, "frozen"."""
+    """The state before the first step.
+
+    Args:
+      variables: "params" and, where the model has them, "frozen".
+      optimizer: makes opt_state.
+      rng: jax.random.key; the key of step i is fold_in(rng, i).
+    """
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         frozen=variables.get("frozen", {}),
         opt_state=optimizer.init(params),
-        rng=rng,
+        key_data=jax.random.key_data(rng),
     )
 
 

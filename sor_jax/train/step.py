@@ -32,9 +32,8 @@ def make_train_step(
     """
 
     def train_step(state, batch):
-        rng = jax.random.fold_in(state.rng, state.step)
         (total, scalars), grads = jax.value_and_grad(objective, has_aux=True)(
-            state.params, state.frozen, batch, rng
+            state.params, state.frozen, batch, state.step_key
         )
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         scalars = {"loss/total": total, **scalars, "grad_norm": optax.global_norm(grads)}

@@ -18,7 +18,7 @@ def load_variables(source: str | os.PathLike, abstract: Any, *, prefer: str = "b
     Args:
       source: a workdir or one checkpoint in it.
       abstract: {"params": .., "frozen": ..} of arrays or jax.ShapeDtypeStruct (jax.eval_shape of
-        the model's start); leaves come with their shardings where these have them.
+        the model's start); a leaf without a sharding comes to the first device.
       prefer: which one of a workdir, "best" (the last where none has a score) or "last".
     """
     folder = find_checkpoint(source, prefer=prefer)
@@ -95,7 +95,10 @@ def _unflat(flat):
 
 
 def _abstract(tree) -> dict[str, jax.ShapeDtypeStruct]:
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return {
-        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+        name: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here
+        )
         for name, leaf in _flat(tree).items()
     }

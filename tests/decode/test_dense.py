@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.decode.dense import proposals
-from sor_jax.ops import grid
+from sor_jax.decode.dense import decode_images, proposals
+from sor_jax.ops import boxes, grid
 from sor_jax.structures import DenseOutputs
 from tests import naive
 
@@ -31,13 +31,13 @@ def loops(dense, where, *, threshold, nms_threshold, pre_nms_top, max_proposals)
         kept = [p for p in np.flatnonzero((POINTS.level == level) & where) if prob[p] > threshold]
         best = sorted(kept, key=lambda p: -score[p])[:pre_nms_top]
         chosen += sorted(best)
-    boxes = []
+    xyxy = []
     for p in chosen:
         x, y = POINTS.xy[p]
         left, top, right, bottom = np.asarray(dense.ltrb[p]) * POINTS.stride[p]
-        boxes.append([x - left, y - top, x + right, y + bottom])
-    survivors = naive.greedy_nms(boxes, score[chosen], nms_threshold)[:max_proposals]
-    return [(boxes[i], score[chosen][i]) for i in survivors]
+        xyxy.append([x - left, y - top, x + right, y + bottom])
+    survivors = naive.greedy_nms(xyxy, score[chosen], nms_threshold)[:max_proposals]
+    return [(xyxy[i], score[chosen][i]) for i in survivors]
 
 
 @pytest.mark.parametrize("pre_nms_top", [5, 30, 1000])
@@ -96,3 +96,20 @@ def test_no_gradient_flows_back():
 
     for gradient in jax.tree.leaves(jax.grad(total)(random_outputs(0))):
         np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_images_are_decoded_each_with_its_own_size(clip):
+    dense, hw = random_outputs(1, batch=(2,)), jnp.array([[64, 96], [40, 33]])
+    where = jnp.stack([grid.inside(POINTS, size) for size in hw])
+    settings = {"class_threshold": 0.3, "max_proposals": 20}
+    got = decode_images(dense, POINTS, where, hw, clip=clip, **settings)
+    for i in range(2):
+        one = proposals(jax.tree.map(lambda x, i=i: x[i], dense), POINTS, where[i], **settings)
+        xyxy, valid = one.boxes.xyxy, one.boxes.valid
+        if clip:
+            xyxy = boxes.clip(xyxy, hw[i])
+            valid &= ~boxes.is_empty(xyxy)
+        np.testing.assert_array_equal(got.boxes.valid[i], valid)
+        np.testing.assert_allclose(got.boxes.xyxy[i], xyxy)
+    assert got.boxes.valid.any(axis=1).all()

@@ -1,8 +1,10 @@
 """One small random case of every loss, for the laws that all of them keep."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sor_jax.losses import dense, masks, ranking
@@ -11,7 +13,7 @@ from sor_jax.losses import dense, masks, ranking
 class Case(NamedTuple):
     """loss(pred, *rest, where) -> (sum, count); leaves have leading axes [2, 6]."""
 
-    loss: callable
+    loss: Callable
     pred: np.ndarray
     rest: tuple
     where: np.ndarray
@@ -45,7 +47,7 @@ def make_cases():
         "rank": (ranking.rank_loss, _normal(rng, 5), (rng.integers(0, 5, (2, 6)),)),
     }
     return {
-        name: Case(loss, *jax.tree.map(jax.numpy.asarray, (pred, rest, _where(rng))))
+        name: Case(loss, *jax.tree.map(jnp.asarray, (pred, rest, _where(rng))))
         for name, (loss, pred, rest) in cases.items()
     }
 

@@ -1,0 +1,41 @@
+"""Evaluates a trained model: a table, metrics.json, rank maps and a gallery.
+
+    python eval.py --config configs/demo.py --workdir runs/demo [--split test] [--out DIR]
+
+Every field of the config can be set as in training, for instance --config.eval.max_images=100.
+"""
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from sor_jax import platform
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The config that trained the model.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the training run, or a checkpoint.")
+_SPLIT = flags.DEFINE_string("split", "test", "Which split of the data set: train, val or test.")
+_OUT = flags.DEFINE_string("out", None, "Folder for the results [WORKDIR/evaluation/SPLIT].")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of WORKDIR.")
+_GALLERY = flags.DEFINE_integer("gallery", 24, "How many photographs are drawn.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(argv):
+    """Hands the flags to the evaluation."""
+    if len(argv) > 1:
+        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}; all settings are --NAME=VALUE")
+    platform.configure()
+
+    from sor_jax.train.evaluation import evaluate_checkpoint
+
+    evaluate_checkpoint(
+        _CONFIG.value,
+        _WORKDIR.value,
+        split=_SPLIT.value,
+        out_dir=_OUT.value,
+        prefer=_CHECKPOINT.value,
+        gallery=_GALLERY.value,
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,87 @@
+"""Evaluation of a trained model: a workdir's checkpoint on a split, from a config."""
+
+import os
+import pathlib
+import time
+
+import jax
+import tqdm
+from ml_collections import ConfigDict
+
+from sor_jax.build import build_model, build_predict, init_variables
+from sor_jax.evaluate import evaluate
+from sor_jax.metrics.table import table
+from sor_jax.train.checkpoint import find_checkpoint
+from sor_jax.train.experiment import build_eval_batches, open_split
+from sor_jax.train.logging import duration
+from sor_jax.train.sharding import make_mesh, replicated
+from sor_jax.train.step import make_predict
+from sor_jax.train.weights import load_variables
+
+
+def evaluate_checkpoint(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    split: str = "test",
+    out_dir: str | os.PathLike | None = None,
+    prefer: str = "best",
+    gallery: int = 24,
+) -> dict[str, float | int | None]:
+    """Scores the checkpoint of a workdir and prints the table; a bar on a terminal.
+
+    Args:
+      config: the one that the model was trained with; config.eval.max_images limits the split.
+      workdir: of the training run, or one checkpoint in it.
+      split: train, val or test.
+      out_dir: see `evaluate`; WORKDIR/evaluation/SPLIT where it is None.
+      prefer: "best" (the last where none has a score) or "last".
+      gallery: how many photographs are drawn.
+
+    Returns:
+      The metrics of `evaluate`.
+    """
+    folder = find_checkpoint(workdir, prefer=prefer)
+    if out_dir is None:
+        out_dir = _run_folder(workdir, folder) / "evaluation" / split
+    num_devices = jax.local_device_count()
+    batch_size = -(-config.eval.batch_size // num_devices) * num_devices
+    num_images = len(open_split(config, split))
+    num_images = min(num_images, config.eval.max_images or num_images)
+    predict = _load(config, folder, make_mesh(batch_size))
+    print(f"{folder} on {num_images} images of {config.data.name} {split}", flush=True)
+    start = time.perf_counter()
+    with tqdm.tqdm(total=num_images, unit=" images", disable=None) as bar:
+        metrics = evaluate(
+            predict,
+            build_eval_batches(config, split)(batch_size),
+            out_dir=out_dir,
+            gallery=gallery,
+            progress=bar.update,
+        )
+    print(table(metrics))
+    took = duration(time.perf_counter() - start)
+    print(f"{took}; numbers, rank maps and gallery are in {out_dir}", flush=True)
+    return metrics
+
+
+def _run_folder(workdir, folder) -> pathlib.Path:
+    workdir = pathlib.Path(workdir).absolute()
+    if workdir == folder:
+        raise ValueError(f"{workdir} is one checkpoint: say with --out where the results go")
+    return workdir
+
+
+def _load(config, folder, mesh):
+    """numpy batch -> Detections of numpy arrays, by the weights of a checkpoint."""
+    config = config.copy_and_resolve_references()
+    config.init_from = str(folder)  # so that nobody warns of a start without weights
+    model = build_model(config)
+    everywhere = replicated(mesh)
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+        jax.eval_shape(lambda key: init_variables(model, config, key), jax.random.key(0)),
+    )
+    variables = load_variables(folder, abstract)
+    predict = make_predict(build_predict(config, model), mesh)
+    return lambda batch: predict(variables, batch)

@@ -1,0 +1,69 @@
+"""A network of a few thousand parameters and made-up batches, for tests of whole maps."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import demo
+from sor_jax import build
+from sor_jax.structures import Batch, Boxes, GroundTruth
+
+
+def small_config():
+    """The demo's config, smaller."""
+    config = demo.get_config()
+    config.model.pyramid.channels = 16
+    config.model.fcos.update(channels=16, depth=1)
+    config.model.mask.update(channels=16, depth=1)
+    config.model.iou.update(channels=16, depth=1, hidden=16)
+    config.model.ranking.update(channels=16, depth=1, hidden=(16, 16), layers=1, ffn=16)
+    config.model.roi_slots = 8
+    config.model.proposals.test.max_detections = 8
+    config.model.proposals.train.max_proposals = 16
+    return config
+
+
+@functools.lru_cache
+def small_network(**ranking):
+    """(config, model, variables) whose detector finds something before any training."""
+    config = small_config()
+    config.model.ranking.update(ranking)
+    model = build.build_model(config)
+    variables = build.init_variables(model, config, jax.random.key(0))
+    # Raise the prior so that there are detections, and spread what the last layers say.
+    rng = np.random.default_rng(0)
+
+    def spread(path, x):
+        name = "/".join(str(key.key) for key in path)
+        if name.endswith(("class_logit/kernel", "rank/kernel", "iou/kernel", "predictor/kernel")):
+            return jnp.asarray(rng.normal(0, 0.5, x.shape), jnp.float32)
+        if name.endswith("fcos/box/bias"):
+            return x + 2.0
+        return x + 4.0 if name.endswith("class_logit/bias") else x
+
+    return config, model, jax.tree_util.tree_map_with_path(spread, variables)
+
+
+def made_up_batch(seed=0, *, photo_hw=(64, 96), image_hw=(64, 96), images=2, objects=3, slots=4):
+    """Noise with a brighter rectangle for each object; padding of other values than 0."""
+    rng = np.random.default_rng(seed)
+    h, w = photo_hw
+    image = np.full((images, *image_hw, 3), 77, np.uint8)
+    image[:, :h, :w] = rng.integers(0, 120, (images, h, w, 3))
+    xyxy = np.zeros((images, slots, 4), np.float32)
+    masks = np.zeros((images, slots, *image_hw), np.uint8)
+    for b in range(images):
+        for m in range(objects):
+            x0, y0 = rng.integers(0, w - 32), rng.integers(0, h - 24)
+            x1, y1 = x0 + rng.integers(12, 32), y0 + rng.integers(12, 24)
+            xyxy[b, m] = x0, y0, x1, y1
+            masks[b, m, y0:y1, x0:x1] = 1
+            image[b, y0:y1, x0:x1] += np.uint8(100)
+    valid = np.broadcast_to(np.arange(slots) < objects, (images, slots))
+    rank_class = np.broadcast_to(4 - np.arange(slots), (images, slots)).astype(np.int32)
+    gt = GroundTruth(Boxes(jnp.asarray(xyxy), jnp.asarray(valid)), jnp.asarray(rank_class), masks)
+    hw = jnp.broadcast_to(jnp.asarray(photo_hw, jnp.int32), (images, 2))
+    batch = Batch(jnp.asarray(image), hw, gt, jnp.ones(images, bool))
+    return jax.tree.map(jnp.asarray, batch)

@@ -1,0 +1,209 @@
+import json
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sor_jax.train.loop import fit
+from sor_jax.train.weights import load_variables
+from tests.train import toy
+
+
+def run(workdir, config=None, **parts):
+    return fit(toy.experiment(**parts), config or toy.config(), workdir)
+
+
+def records(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def numbers(workdir):
+    """The records without what depends on the clock."""
+    clock = ("images_per_second", "seconds_left")
+    return [{k: v for k, v in record.items() if k not in clock} for record in records(workdir)]
+
+
+def assert_same_bits(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+class Killed(BaseException):
+    """Stands for a process that ends at once."""
+
+
+def kill_at(index):
+    def before(i):
+        if i == index:
+            raise Killed
+
+    return toy.Batches(before)
+
+
+def test_six_steps_are_three_and_three_bit_for_bit(tmp_path):
+    straight = run(tmp_path / "straight")
+    # The batch after step 5 never comes; the last checkpoint is that of step 3.
+    with pytest.raises(Killed):
+        run(tmp_path / "resumed", train_batches=kill_at(5))
+    assert [r["step"] for r in records(tmp_path / "resumed") if "rate" in r] == [1, 2, 3, 4, 5]
+    batches = toy.Batches()
+    resumed = run(tmp_path / "resumed", train_batches=batches)
+    assert batches.index == 6 and batches.closed
+    assert int(resumed.step) == 6
+    assert_same_bits(resumed, straight)
+    assert numbers(tmp_path / "resumed") == numbers(tmp_path / "straight")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, capsys, number):
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+
+    def send(index):
+        if index == 3:
+            os.kill(os.getpid(), number)
+
+    straight = run(tmp_path / "straight")
+    capsys.readouterr()
+    stopped = run(tmp_path / "stopped", train_batches=toy.Batches(send))
+    assert int(stopped.step) == 4
+    said = capsys.readouterr().out
+    assert f"stopped after step 4 of 6, saved in {tmp_path}/stopped/checkpoints/4" in said
+    assert "the same command goes on" in said
+    assert not any("eval/mae" in record for record in records(tmp_path / "stopped"))
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
+
+    resumed = run(tmp_path / "stopped")
+    assert "going on from step 4" in capsys.readouterr().out
+    assert_same_bits(resumed, straight)
+    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "straight")
+
+
+def test_a_second_signal_acts_at_once(tmp_path):
+    def send(index):
+        if index == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, train_batches=toy.Batches(send))
+
+
+def test_a_signal_breaks_an_evaluation_off_and_it_is_made_up_for(tmp_path):
+    asked = []
+
+    def send():
+        asked.append(1)
+        if len(asked) == 2:  # after the first batch of the first evaluation
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    config = toy.config(eval_every=2, checkpoint_every=0)
+    state = run(tmp_path, config, eval_batches=lambda size: toy.eval_batches(size, send, images=12))
+    assert int(state.step) == 2
+    assert [r for r in records(tmp_path) if "eval/mae" in r] == []
+    assert os.listdir(tmp_path / "checkpoints") == ["2"]
+    run(tmp_path, config)
+    assert [r["step"] for r in records(tmp_path) if "eval/mae" in r] == [2, 4, 6]
+
+
+def test_evaluations_are_logged_drawn_and_choose_the_best(tmp_path, capsys):
+    config = toy.config(eval_every=2, log_every=3)
+    config.eval.at_start = True
+    run(tmp_path, config)
+    evaluated = [r for r in records(tmp_path) if "eval/mae" in r]
+    assert [r["step"] for r in evaluated] == [0, 2, 4, 6]
+    assert all(r["eval/images"] == 5 for r in evaluated)
+    assert [r["step"] for r in records(tmp_path) if "rate" in r] == [3, 6]
+
+    best = min((r for r in evaluated if r["step"]), key=lambda r: (r["eval/mae"], r["step"]))
+    noted = json.loads((tmp_path / "best.json").read_text())
+    assert noted == {"step": best["step"], "metric": "mae", "value": best["eval/mae"]}
+    kept = {int(name) for name in os.listdir(tmp_path / "checkpoints")}
+    assert {best["step"], 6} <= kept and len(kept) <= 3
+    pictures = sorted(p.name for p in (tmp_path / "examples" / "0000004").iterdir())
+    assert pictures == [f"toy_{i}.png" for i in range(5)]
+    said = capsys.readouterr().out
+    assert "evaluation on val after step 6" in said and "MAE" in said
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["steps"] == 6
+
+
+def test_a_finished_run_does_nothing_more_and_a_longer_one_goes_on(tmp_path, capsys):
+    run(tmp_path)
+    before = records(tmp_path)
+    state = run(tmp_path)
+    assert int(state.step) == 6 and records(tmp_path) == before
+    assert "all 6 steps are done" in capsys.readouterr().out
+    assert int(run(tmp_path, toy.config(steps=8)).step) == 8
+    assert [r["step"] for r in records(tmp_path) if "rate" in r] == list(range(1, 9))
+
+
+def test_means_between_lines_rate_and_objects_left_out(tmp_path):
+    run(tmp_path / "each")
+    run(tmp_path / "third", toy.config(log_every=3))
+    each = [r for r in records(tmp_path / "each") if "rate" in r]
+    third = [r for r in records(tmp_path / "third") if "rate" in r]
+    for name in ("loss/total", "grad_norm", "data/objects_left_out"):
+        expected = [np.mean([r[name] for r in part]) for part in (each[:3], each[3:])]
+        np.testing.assert_allclose([r[name] for r in third], expected, rtol=1e-6)
+    left_out = [int(toy.numpy_batch(i)["objects_left_out"].sum()) for i in range(6)]
+    assert [r["data/objects_left_out"] for r in each] == left_out
+    np.testing.assert_allclose(
+        [r["rate"] for r in each], [0.01, 0.055, 0.1, 0.1, 0.01, 0.01], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("log_every, checkpoint_every", [(1, 3), (0, 4), (50, 4)])
+def test_a_loss_that_is_not_finite_stops_and_is_not_saved(tmp_path, log_every, checkpoint_every):
+    def objective(params, frozen, batch, rng):
+        total, scalars = toy.objective(params, frozen, batch, rng)
+        bad = jnp.where(
+            batch.image[0, 0, 0, 0] == toy.numpy_batch(6)["image"][0, 0, 0, 0], jnp.nan, 0
+        )
+        return total + bad, {**scalars, "loss/mask": bad}
+
+    config = toy.config(steps=12, log_every=log_every, checkpoint_every=checkpoint_every)
+    good = 6 // checkpoint_every * checkpoint_every
+    with pytest.raises(FloatingPointError) as error:
+        run(tmp_path, config, objective=objective)
+    text = str(error.value)
+    assert text.startswith("step 7 is not finite: ")
+    for name in ("loss/total = nan", "loss/mask = nan", "grad_norm = nan"):
+        assert name in text
+    assert "loss/rank" not in text
+    assert f"step {good} in {tmp_path}/checkpoints/{good}" in text
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == [str(good)]
+    assert all(r["step"] <= 6 for r in records(tmp_path))
+
+
+def test_init_from_starts_at_the_best_weights_of_another_run(tmp_path):
+    run(tmp_path / "first")
+    config = toy.config(steps=1)
+    config.init_from = str(tmp_path / "first")
+    config.optim.rate = 1e-30
+    state = run(tmp_path / "second", config)
+    loaded = load_variables(tmp_path / "first", state.variables)
+    jax.tree.map(np.testing.assert_array_equal, state.variables, loaded)
+    fresh = run(tmp_path / "third", toy.config(steps=1))
+    with pytest.raises(AssertionError):
+        jax.tree.map(np.testing.assert_array_equal, state.variables, fresh.variables)
+
+
+def test_another_model_in_the_workdir_is_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ValueError, match=r"params/head/bias has shape \(3,\), .* \(4,\)"):
+        run(tmp_path, init=lambda rng: toy.init(rng, width=4))
+
+
+def test_a_batch_that_does_not_divide_among_devices_trains(tmp_path):
+    def pairs(index):
+        return toy.numpy_batch(index, 2)
+
+    class Pairs(toy.Batches):
+        def __next__(self):
+            self.index += 1
+            return pairs(self.index - 1)
+
+    assert int(run(tmp_path, toy.config(batch_size=2), train_batches=Pairs()).step) == 6
