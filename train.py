@@ -7,7 +7,7 @@ Running the same command again goes on where it stopped.
 
 import os
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from sor_jax import platform
@@ -22,6 +22,8 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"not a flag: {' '.join(argv[1:])}; all settings are --NAME=VALUE")
     platform.configure()
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # or orbax tells of every file that it writes
 
     import jax
 

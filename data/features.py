@@ -10,7 +10,8 @@ def features() -> tfds.features.FeaturesDict:
     `image` and `grey` take a path or encoded bytes, which are stored unchanged: they are decoded by
     the reader, with Pillow. `bbox` is x0 y0 x1 y1 in pixels of the photograph. `rank_order` is the
     file's own value: 1.0 .9 .8 .7 .6 for ranks 1..5, at most 0.5 for an object without a rank.
-    `segmentation` is JSON: a list of polygons [x0, y0, x1, y1, ..] or {"size": [h, w], "counts": str}.
+    `segmentation` is JSON: a list of polygons [x0, y0, x1, y1, ..] or a COCO RLE
+    {"size": [h, w], "counts": str} of the photograph's size.
     """
     return tfds.features.FeaturesDict(
         {

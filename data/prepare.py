@@ -82,8 +82,9 @@ def _is_whole(place: pathlib.Path) -> bool:
 
 
 def _write(builder: LocalBuilder, place: pathlib.Path, what: str) -> None:
-    for cut_off in [*place.parent.glob(f"incomplete.*_{place.name}"), *place.parent.glob(place.name)]:
-        shutil.rmtree(cut_off)
+    for left_over in (*place.parent.glob(f"incomplete.*_{place.name}"), place):
+        if left_over.exists():
+            shutil.rmtree(left_over)
     print(f"Preparing {what} in {place} (once)", file=sys.stderr, flush=True)
     tfds.display_progress_bar(False)  # `progress` stands for its four bars
     try:

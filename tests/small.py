@@ -8,12 +8,17 @@ import numpy as np
 
 from configs import demo
 from sor_jax import build
+from sor_jax.models.vovnet import VOVNETS, VoVNetSpec
 from sor_jax.structures import Batch, Boxes, GroundTruth
+
+
+VOVNETS["tiny"] = VoVNetSpec((8,) * 4, (16,) * 4, layers=1, blocks=(1,) * 4, stem=(8, 8, 8))
 
 
 def small_config():
     """The demo's config, smaller."""
     config = demo.get_config()
+    config.model.backbone = "tiny"
     config.model.pyramid.channels = 16
     config.model.fcos.update(channels=16, depth=1)
     config.model.mask.update(channels=16, depth=1)

@@ -1,18 +1,23 @@
 """Where the ASSR layout keeps what, and how its lists are read.
 
-    {split}_images.txt                    one image id a line
-    obj_seg_data_{split}.json             [{"img": id, "object_data": [{"bbox", "segmentation"}]}]
-    rank_order/{split}/{id}.json          {"rank_order": [one value an object]}
-    images/{split}/{id}.jpg               the photograph
-    gt/{split}/{id}.png                   its rank map, grey
+{split}_images.txt                    one image id a line
+obj_seg_data_{split}.json             [{"img": id, "object_data": [{"bbox", "segmentation"}]}]
+rank_order/{split}/{id}.json          {"rank_order": [one value an object]}
+images/{split}/{id}.jpg               the photograph
+gt/{split}/{id}.png                   its rank map, grey
 """
 
+import collections
 import hashlib
 import json
 import os
 import pathlib
 
 SPLITS = ("train", "val", "test")
+_ADVICE = (
+    "data/assr/README.md says where the data can be had and how the folder must look; "
+    "`python -m data.assr --root FOLDER` checks and prepares it."
+)
 
 
 def split_list(root: pathlib.Path, split: str) -> pathlib.Path:
@@ -54,21 +59,16 @@ def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib
     return root
 
 
-_ADVICE = (
-    "data/assr/README.md says where the data can be had and how the folder must look; "
-    "`python -m data.assr --root FOLDER` checks and prepares it."
-)
-
-
 def read_ids(root: pathlib.Path, split: str) -> list[str]:
     """The image ids of a split in the order of its list."""
     path = split_list(root, split)
-    ids = path.read_text(encoding="utf-8").split()
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    ids = [line for line in lines if line]
     if not ids:
         raise ValueError(f"{path}: lists no image; one id a line is expected")
-    repeated = sorted({i for i in ids if ids.count(i) > 1}) if len(set(ids)) < len(ids) else []
-    if repeated:
-        raise ValueError(f"{path}: lists {repeated[0]} more than once; remove the repeated lines")
+    often, times = collections.Counter(ids).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{path}: lists {often} {times} times; remove the repeated lines")
     return ids
 
 

@@ -12,7 +12,9 @@ def check_objects(entries: list, ranks: list, *, image_hw: tuple[int, int]) -> l
     if not isinstance(entries, list) or not isinstance(ranks, list):
         raise ValueError("object_data and rank_order must be lists")
     if len(entries) != len(ranks):
-        raise ValueError(f"{len(entries)} objects but {len(ranks)} rank values; one each is expected")
+        raise ValueError(
+            f"{len(entries)} objects but {len(ranks)} rank values; one each is expected"
+        )
     return [
         _check_object(index, entry, rank, image_hw)
         for index, (entry, rank) in enumerate(zip(entries, ranks, strict=True))

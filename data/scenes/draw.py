@@ -1,4 +1,4 @@
-"""One scene of the built-in set: a picture, true masks, and ranks by the rule of data.scenes.rule."""
+"""One scene of the built-in set: a picture, its true masks, and ranks by data.scenes.rule."""
 
 import dataclasses
 import zlib
@@ -17,6 +17,7 @@ MIN_GAP_UNRANKED = 0.06
 """Least difference of score between the fifth object and the sixth."""
 MIN_SIDE, MAX_ASPECT = 32, 6.0
 
+_SURENESS = 1.3  # how much wider the gaps must be before shadows and textures are drawn
 _COUNT_SHARES = {2: 0.10, 3: 0.20, 4: 0.22, 5: 0.22, 6: 0.12, 7: 0.07, 8: 0.04, 9: 0.03}
 _COLOURINGS = 10  # of a layout, before another one is tried
 _LAYOUTS = 25  # for a number of things, before it is made smaller
@@ -49,8 +50,8 @@ def draw(seed: int, split: str, index: int, *, image_hw: tuple[int, int]) -> Sce
     height, width = image_hw
     if min(image_hw) < MIN_SIDE or max(image_hw) > MAX_ASPECT * min(image_hw):
         raise ValueError(
-            f"image_hw is {tuple(image_hw)}: a scene needs at least {MIN_SIDE} pixels a side, and no "
-            f"side longer than {MAX_ASPECT:g} times the other"
+            f"image_hw is {tuple(image_hw)}: a scene needs at least {MIN_SIDE} pixels a side, "
+            f"and no side longer than {MAX_ASPECT:g} times the other"
         )
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
     counts, shares = zip(*_COUNT_SHARES.items(), strict=True)
@@ -70,19 +71,20 @@ def _coloured_scene(rng, layout, image_hw):
     rough = rule.measure(np.eye(num_things + 1)[layout.labels], layout.labels, num_things)
     for _ in range(_COLOURINGS):
         colours = random_colours(rng, layout.things)
-        seen = (shares @ colours for shares in (rough.colour, rough.surround))
-        flat = dataclasses.replace(rough, **dict(zip(("colour", "surround"), seen, strict=True)))
-        if not _is_clear(rule.score(rule.terms(flat)), sureness=1.4):
+        flat = dataclasses.replace(
+            rough, colour=rough.colour @ colours, surround=rough.surround @ colours
+        )
+        if not _is_clear(rule.score(rule.terms(flat)), _SURENESS):
             continue
         image, labels = render(layout, random_surfaces(rng, colours), image_hw)
         terms = rule.terms(rule.measure(image, labels, num_things))
-        if _is_clear(rule.score(terms), sureness=1):
+        if _is_clear(rule.score(terms), 1.0):
             masks = labels == np.arange(1, num_things + 1)[:, None, None]
             return Scene(image, masks, _boxes(labels), rule.rank_order(rule.score(terms)), terms)
     return None
 
 
-def _is_clear(scores, *, sureness):
+def _is_clear(scores, sureness):
     """Whether every rank hangs on a gap of at least so many times what is asked."""
     gaps = -np.diff(np.sort(scores)[::-1][: rule.NUM_RANKED + 1])
     least = np.where(np.arange(len(gaps)) < rule.NUM_RANKED - 1, MIN_GAP, MIN_GAP_UNRANKED)

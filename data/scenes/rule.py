@@ -19,11 +19,14 @@ from data.scenes.colour import rgb_to_lab
 NUM_RANKED = 5
 WEIGHTS: Mapping[str, float] = {"size": 0.55, "centre": 0.35, "contrast": 0.30, "crowding": -0.55}
 
-FULL_SIZE = 0.16  # share of the picture
-CENTRE_SPREAD = 0.6  # of the way from the centre to the edge
-FULL_CONTRAST = 60.0  # distance in CIELAB
-RIVAL_COLOUR = 30.0  # distance in CIELAB
-RIVAL_REACH = 0.40
+FULL_SIZE = 0.16
+"""Share of the picture at which size is 1; no object is drawn as large."""
+CENTRE_SPREAD = 0.6
+"""How far on the way to the edge `centre` has fallen to .61."""
+FULL_CONTRAST = 60.0
+"""Distance in CIELAB at which `contrast` has come to .63."""
+RIVAL_COLOUR, RIVAL_REACH = 30.0, 0.40
+"""Distance in CIELAB and in the picture at which a rival has lost .63 of its strength."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,7 @@ def terms(measures: Measures) -> dict[str, np.ndarray]:
 
 
 def _rivalry(measures, colour):
-    """f64[n, n]: how much each pair competes, 1 = same place, colour and size; the diagonal is 0."""
+    """f64[n, n]: how much each pair competes: 1 = same place, colour and size; diagonal 0."""
 
     def apart(values):
         return np.linalg.norm(values[:, None] - values[None], axis=-1)

@@ -55,7 +55,7 @@ def decode_masks(masks: list[dict], image_hw: tuple[int, int]) -> np.ndarray:
     if not masks:
         return np.zeros((0, *image_hw), bool)
     columns = coco_mask.decode(masks)  # u8[h, w, n], column-major
-    return np.ascontiguousarray(columns.transpose(2, 0, 1)).astype(bool)
+    return np.ascontiguousarray(columns.transpose(2, 0, 1)).view(bool)
 
 
 def decode_image(encoded: bytes) -> np.ndarray:

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data import assr, scenes
 from sor_jax.inputs.record import Record, decode_record
 
 NAMES = ("assr", "scenes")
@@ -26,12 +27,8 @@ def open_source(
     ("scenes"). `cache_dir` holds the prepared records; None is data.prepare.default_cache_dir().
     """
     if name == "assr":
-        from data import assr
-
         builder = assr.builder(root, split=split, cache_dir=cache_dir)
     elif name == "scenes":
-        from data import scenes
-
         builder = scenes.builder(image_hw=image_hw, seed=seed, cache_dir=cache_dir)
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")

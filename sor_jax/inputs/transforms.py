@@ -17,14 +17,14 @@ def fitted_hw(image_hw: tuple[int, int], inside_hw: tuple[int, int]) -> tuple[in
 
 
 def resize_image(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """u8[h, w, 3] -> u8[*hw, 3] by Pillow's (antialiased) bilinear filter; untouched at its size."""
+    """u8[h, w, 3] -> u8[*hw, 3] by Pillow's bilinear filter (antialiased); untouched at `hw`."""
     if image.shape[:2] == tuple(hw):
         return image
     return np.asarray(Image.fromarray(image).resize((hw[1], hw[0]), Image.Resampling.BILINEAR))
 
 
 def resize_masks(masks: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """bool[n, h, w] -> bool[n, *hw]: where at least half of what the bilinear filter sees is mask."""
+    """bool[n, h, w] -> bool[n, *hw]: where the same filter sees at least one half of mask."""
     if masks.shape[1:] == tuple(hw):
         return masks
     resized = np.zeros((len(masks), *hw), bool)

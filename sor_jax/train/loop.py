@@ -160,7 +160,8 @@ class _Loop:
             print("the same command goes on from there", flush=True)
         else:
             best = self._checkpoints.best_step
-            print(f"all {steps} steps are done, {saved}; best by {self._metric}: {best or 'none'}")
+            scored = f"step {best}" if best else "none"
+            print(f"all {steps} steps are done, {saved}; best by {self._metric}: {scored}")
 
 
 def _due(step: int, every: int) -> bool:

@@ -44,7 +44,8 @@ def separable(feature, box, stride, out):
     """The same as two matrix products: bilinear sampling is a product of the axes."""
     x0, y0, x1, y1 = np.asarray(box, np.float64) / stride
     rows, columns = (
-        axis_weights(a, b, n, out) for a, b, n in zip((y0, x0), (y1, x1), feature.shape, strict=False)
+        axis_weights(a, b, n, out)
+        for a, b, n in zip((y0, x0), (y1, x1), feature.shape, strict=False)
     )
     return np.einsum("ih,hwc,jw->ijc", rows, feature, columns)
 
@@ -80,7 +81,13 @@ BOXES = np.array(
 def pool(features, boxes, level, *, strides, out=7, points=12, hw=(64, 96)):
     hw = jnp.asarray([hw] * features[0].shape[0])
     return roi_align(
-        features, jnp.asarray(boxes), jnp.asarray(level), hw, strides=strides, out=out, points=points
+        features,
+        jnp.asarray(boxes),
+        jnp.asarray(level),
+        hw,
+        strides=strides,
+        out=out,
+        points=points,
     )
 
 
@@ -163,7 +170,7 @@ def test_bound_on_points(rule, levels, out, extent, expected):
 
 @pytest.mark.parametrize("rule", ["area_ratio", "fpn"])
 def test_no_box_needs_more_points_than_the_bound_and_some_nearly_do(rule):
-    levels, out, hw = (3, 4, 5), 7, (224, 320)
+    levels, out, hw = (3, 4, 5), 7, (480, 640)
     rng = np.random.default_rng(3)
     corners = np.sort(rng.uniform(0, 1, (20_000, 2, 2)), axis=1)
     corners[:2000, :, 1] = 0, 1  # full width

@@ -151,7 +151,7 @@ def _record(index):
     left[:, :4] = 1
     return Record(
         image_id=f"toy/{index}",
-        image=np.full((*HW, 3), 40 * index, np.uint8),
+        image=np.full((*HW, 3), 20 * index, np.uint8),
         boxes=np.float32([[0, 0, 4, 8]]),
         masks=[coco_mask.encode(left)],
         rank_order=np.float32([1.0]),

@@ -1,0 +1,153 @@
+"""The training map: what may and what may not change its losses."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sor_jax import build
+from sor_jax.structures import Batch, Boxes
+from tests.small import made_up_batch, small_network
+
+NAMES = ["fcos_class", "fcos_box", "fcos_centerness", "mask", "mask_iou", "rank"]
+
+
+def compiled(**changes):
+    config, model, variables = small_network(dropout=0.0)
+    objective = dataclasses.replace(build.build_objective(config, model), **changes)
+    step = jax.jit(jax.value_and_grad(objective, has_aux=True))
+    return objective, lambda batch: step(variables["params"], {}, batch, jax.random.key(0)), step
+
+
+def junk_in_padding(batch):
+    """The same batch with other values in the padding of pixels, objects and masks."""
+    rows, columns = np.ogrid[: batch.image.shape[1], : batch.image.shape[2]]
+    h, w = np.moveaxis(np.asarray(batch.image_hw), -1, 0)[:, :, None, None]
+    outside = (rows >= h) | (columns >= w)
+    slot = ~np.asarray(batch.gt.boxes.valid)
+    return batch.replace(
+        image=jnp.where(outside[..., None], 201, batch.image),
+        gt=batch.gt.replace(
+            boxes=Boxes(
+                jnp.where(slot[..., None], jnp.array([5.0, 5, 60, 60]), batch.gt.boxes.xyxy),
+                batch.gt.boxes.valid,
+            ),
+            rank_class=jnp.where(slot, 3, batch.gt.rank_class),
+            masks=jnp.where(slot[..., None, None], 1, batch.gt.masks),
+        ),
+    )
+
+
+def test_names_total_and_weights():
+    _, run, _ = compiled()
+    (total, scalars), grads = run(made_up_batch())
+    losses = [scalars[f"loss/{name}"] for name in NAMES]
+    np.testing.assert_allclose(total, sum(losses), rtol=1e-6)
+    np.testing.assert_allclose(scalars["loss/total"], total)
+    assert all(loss > 0 for loss in losses)
+    assert scalars["rois/foreground"] >= 6  # three objects in each of two images
+    # P7 has one cell here, which group norm turns into a constant: alone it has no gradient.
+    leaves = jax.tree_util.tree_leaves_with_path(grads)
+    dead = {jax.tree_util.keystr(path) for path, g in leaves if not np.any(g)}
+    assert dead <= {"['pyramid']['p7']['bias']", "['pyramid']['p7']['kernel']"}
+
+    _, run, _ = compiled(rank_weight=3.0)
+    (heavier, _), _ = run(made_up_batch())
+    np.testing.assert_allclose(heavier - total, 2 * scalars["loss/rank"], rtol=1e-4)
+
+
+def test_padding_reaches_neither_losses_nor_gradients():
+    _, run, _ = compiled()
+    batch = made_up_batch(photo_hw=(57, 70))
+    expected, wanted = run(batch), run(junk_in_padding(batch))
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_more_padding_changes_nothing():
+    _, run, _ = compiled()
+    (expected, _), grads = run(made_up_batch(photo_hw=(57, 70)))
+    (got, _), padded_grads = run(made_up_batch(photo_hw=(57, 70), image_hw=(96, 160)))
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+    for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(padded_grads), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 + 2e-3 * np.abs(a).max())
+
+
+def test_fillers_do_not_count():
+    _, run, _ = compiled()
+    batch = made_up_batch(images=3)
+    first_two = jax.tree.map(lambda x: x[:2], batch)
+    filled = batch.replace(valid=jnp.array([True, True, False]))
+    (expected, _), _ = run(first_two)
+    (got, _), _ = run(filled)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_images_without_objects_train_and_nothing_is_nan():
+    _, run, step = compiled()
+    batch = made_up_batch()
+    none = batch.replace(
+        gt=batch.gt.replace(boxes=Boxes(batch.gt.boxes.xyxy, jnp.zeros_like(batch.gt.boxes.valid)))
+    )
+    (_, scalars), grads = run(none)
+    assert scalars["loss/fcos_class"] > 0
+    for name in NAMES[1:]:
+        assert scalars[f"loss/{name}"] == 0
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+    run(batch)
+    assert step._cache_size() == 1  # one compile, whatever the images hold
+
+
+def test_rank_and_mask_iou_losses_reach_the_mask_head_only_when_told_to():
+    config, model, variables = small_network(dropout=0.0, mask_channel=True)
+
+    def gradient(mask_gradient, name):
+        objective = dataclasses.replace(
+            build.build_objective(config, model), mask_gradient=mask_gradient
+        )
+
+        def loss(params):
+            return objective(params, {}, made_up_batch(), jax.random.key(0))[1][f"loss/{name}"]
+
+        return jax.jit(jax.grad(loss))(variables["params"])["mask"]["conv1"]["kernel"]
+
+    for name in ("mask_iou", "rank"):
+        assert not np.any(gradient(False, name))
+        assert np.any(gradient(True, name))
+
+
+def test_slots_keep_ground_truth_and_count_the_rest():
+    _, run, _ = compiled(roi_slots=3)
+    (_, scalars), _ = run(made_up_batch())
+    assert scalars["rois/foreground"] == 6
+    _, run, _ = compiled(roi_slots=20)
+    (_, all_of_them), _ = run(made_up_batch())
+    assert scalars["rois/left_out"] == all_of_them["rois/foreground"] - 6
+
+
+def test_bfloat16_keeps_parameters_and_losses_in_float32():
+    config, _, variables = small_network(dropout=0.0)
+    config = config.copy_and_resolve_references()
+    config.train.dtype = "bfloat16"
+    model = build.build_model(config)
+    batch = made_up_batch()
+    (total, scalars), grads = jax.jit(
+        jax.value_and_grad(build.build_objective(config, model), has_aux=True)
+    )(variables["params"], {}, batch, jax.random.key(0))
+    assert all(x.dtype == jnp.float32 for x in jax.tree.leaves((total, scalars, grads)))
+    _, run, _ = compiled()
+    (expected, _), _ = run(batch)
+    np.testing.assert_allclose(total, expected, rtol=0.05)
+
+
+def test_sizes_that_the_network_cannot_take_are_named():
+    _, run, _ = compiled()
+    batch: Batch = made_up_batch(image_hw=(64, 100))
+    try:
+        run(batch)
+    except ValueError as error:
+        assert "64x100" in str(error)
+        assert "multiples of 32" in str(error)
+    else:
+        raise AssertionError("a width of 100 was taken")

@@ -1,0 +1,96 @@
+"""train.py itself, as a user starts it, on the built-in scenes."""
+
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sor_jax.metrics.scoreboard import Scoreboard
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+CONFIG = """
+from tests.small import small_config
+
+def get_config():
+    config = small_config()
+    config.data.update(image_hw=(64, 64), num_workers=1, cache_dir={cache!r})
+    config.train.update(steps=2, batch_size=2, log_every=1, eval_every=0, checkpoint_every=0)
+    config.eval.update(max_images=3, batch_size=2, best_metric="mae")
+    return config
+"""
+# As `python train.py`, with a dozen scenes instead of thousands.
+FEW_SCENES = (
+    "import runpy, sys; from data.scenes.builder import NUM_SCENES; "
+    "NUM_SCENES.update(train=12, val=4, test=4); sys.path.insert(0, '.'); "
+    "sys.argv[0] = 'train.py'; runpy.run_path('train.py', run_name='__main__')"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    (folder / "small.py").write_text(CONFIG.format(cache=str(folder / "cache")))
+    return folder
+
+
+def start(folder, *flags):
+    command = [sys.executable, "-c", FEW_SCENES, f"--config={folder}/small.py", *flags]
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=600)
+    return process.returncode, output
+
+
+def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
+    workdir = folder / "run"
+    code, output = finish(start(folder, f"--workdir={workdir}"))
+    assert code == 0, output
+    assert output.startswith("devices: 4 x cpu") or "\ndevices: 4 x cpu" in output
+    assert "step 2/2 | loss total" in output and "all 2 steps are done" in output
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2, 2]
+    for record in records[:2]:
+        assert all(math.isfinite(value) for value in record.values())
+        assert {"loss/total", "loss/rank", "rois/left_out", "rate", "grad_norm"} <= record.keys()
+    assert list(records[2]) == ["step", *(f"eval/{name}" for name in Scoreboard().result())]
+    assert records[2]["eval/images"] == 3
+    assert len(list((workdir / "examples/0000002").glob("*.png"))) == 3
+    assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["2"]
+
+    code, output = finish(start(folder, f"--workdir={workdir}"))
+    assert code == 0 and "all 2 steps are done" in output and "step 1/2" not in output
+
+
+def test_sigterm_saves_and_ends_well(folder):
+    workdir = folder / "stopped"
+    process = start(folder, f"--workdir={workdir}", "--config.train.steps=100000")
+    for line in process.stdout:
+        if line.startswith("step 1/"):
+            os.kill(process.pid, signal.SIGTERM)
+            break
+    code, output = finish(process)
+    assert code == 0, output
+    (saved,) = (path.name for path in (workdir / "checkpoints").iterdir())
+    assert f"stopped after step {saved} of 100000, saved in" in output
+    assert "the same command goes on from there" in output
+
+
+def test_a_mistyped_field_suggests_the_right_one(folder):
+    code, output = finish(start(folder, "--workdir=unused", "--config.optim.rat=1"))
+    assert code != 0
+    assert 'Did you mean "rate" instead of "rat"' in output
+
+
+def test_a_word_that_is_no_flag_is_refused(folder):
+    code, output = finish(start(folder, "--workdir=unused", "train.steps=3"))
+    assert code != 0
+    assert "not a flag: train.steps=3" in output
