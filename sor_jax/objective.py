@@ -1,4 +1,4 @@
-"""The training map: batch -> named losses. Its twin is predict.py, with the same order of steps."""
+"""The training map: batch -> named losses. Its twin is predict.py, in the same order."""
 
 import dataclasses
 

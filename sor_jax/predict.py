@@ -1,4 +1,4 @@
-"""The inference map: batch -> Detections. Its twin is objective.py, with the same order of steps."""
+"""The inference map: batch -> Detections. Its twin is objective.py, in the same order."""
 
 import dataclasses
 

@@ -11,7 +11,6 @@ from sor_jax import build
 from sor_jax.models.vovnet import VOVNETS, VoVNetSpec
 from sor_jax.structures import Batch, Boxes, GroundTruth
 
-
 VOVNETS["tiny"] = VoVNetSpec((8,) * 4, (16,) * 4, layers=1, blocks=(1,) * 4, stem=(8, 8, 8))
 
 

@@ -11,6 +11,7 @@ _BODY = r"backbone\.bottom_up\."
 _FCOS = r"proposal_generator\.fcos_head\."
 _MASK, _IOU, _RANK = (rf"roi_heads\.{h}_head\." for h in ("mask", "maskiou", "sor"))
 _LAYER = _RANK + r"transformer_encoder\.layers\.(\d)\."
+_TO_LAYER = r"ranking/encoder/layer_\1"
 
 _NORM = {
     "weight": "frozen/{}/norm/scale",
@@ -71,11 +72,11 @@ TABLE = [
         *_leaf(_RANK + r"sor_fc1", "ranking/fc1", "flattened"),
         *_leaf(_RANK + r"sor_fc2", "ranking/fc2", "dense"),
         *_leaf(_RANK + r"sor", "ranking/rank", "dense"),
-        (_LAYER + r"self_attn\.in_proj_weight", r"params/ranking/encoder/layer_\1/attention/qkv/kernel", "dense"),
-        (_LAYER + r"self_attn\.in_proj_bias", r"params/ranking/encoder/layer_\1/attention/qkv/bias", "vector"),
-        *_leaf(_LAYER + r"self_attn\.out_proj", r"ranking/encoder/layer_\1/attention/out", "dense"),
-        *_leaf(_LAYER + r"linear(\d)", r"ranking/encoder/layer_\1/fc\2", "dense"),
-        *_norm(_LAYER + r"norm(\d)", r"ranking/encoder/layer_\1/norm\2"),
+        (_LAYER + r"self_attn\.in_proj_weight", f"params/{_TO_LAYER}/attention/qkv/kernel", "dense"),
+        (_LAYER + r"self_attn\.in_proj_bias", f"params/{_TO_LAYER}/attention/qkv/bias", "vector"),
+        *_leaf(_LAYER + r"self_attn\.out_proj", f"{_TO_LAYER}/attention/out", "dense"),
+        *_leaf(_LAYER + r"linear(\d)", rf"{_TO_LAYER}/fc\2", "dense"),
+        *_norm(_LAYER + r"norm(\d)", rf"{_TO_LAYER}/norm\2"),
     ]
 ]  # fmt: skip
 

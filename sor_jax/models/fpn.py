@@ -31,7 +31,7 @@ class FeaturePyramid(nn.Module):
           photograph.
         """
 
-        def conv(x, kernel, name, *, at, stride=1):
+        def conv(x, kernel, name, *, stride=1):
             layer = Conv(
                 self.channels,
                 kernel,
@@ -40,19 +40,18 @@ class FeaturePyramid(nn.Module):
                 dtype=self.dtype,
                 name=name,
             )
-            x = layer(x)
-            return jnp.where(inside(image_hw, x.shape[1:3], at), x, 0)
+            return layer(x)
 
-        strides = (8, 16, 32)
-        laterals = [
-            conv(x, 1, f"lateral{i + 3}", at=s)
-            for i, (x, s) in enumerate(zip(stages, strides, strict=True))
-        ]
-        levels = []
-        for i in (2, 1, 0):
-            top = laterals[i] if i == 2 else laterals[i] + upsample2(top)
-            top = jnp.where(inside(image_hw, top.shape[1:3], strides[i]), top, 0)
-            levels.insert(0, conv(top, 3, f"output{i + 3}", at=strides[i]))
-        levels.append(conv(levels[2], 3, "p6", at=64, stride=2))
-        levels.append(conv(nn.relu(levels[3]), 3, "p7", at=128, stride=2))
-        return levels
+        def cut(x, stride):
+            return jnp.where(inside(image_hw, x.shape[1:3], stride), x, 0)
+
+        c3, c4, c5 = stages
+        top5 = cut(conv(c5, 1, "lateral5"), 32)
+        top4 = cut(conv(c4, 1, "lateral4") + upsample2(top5), 16)
+        top3 = cut(conv(c3, 1, "lateral3") + upsample2(top4), 8)
+        p3 = cut(conv(top3, 3, "output3"), 8)
+        p4 = cut(conv(top4, 3, "output4"), 16)
+        p5 = cut(conv(top5, 3, "output5"), 32)
+        p6 = cut(conv(p5, 3, "p6", stride=2), 64)
+        p7 = cut(conv(nn.relu(p6), 3, "p7", stride=2), 128)
+        return [p3, p4, p5, p6, p7]

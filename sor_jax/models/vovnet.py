@@ -1,4 +1,4 @@
-"""VoVNetV2: one-shot aggregation blocks with effective squeeze-and-excitation (CenterMask paper)."""
+"""VoVNetV2: one-shot aggregation with effective squeeze-and-excitation (CenterMask paper)."""
 
 import dataclasses
 

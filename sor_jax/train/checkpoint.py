@@ -19,7 +19,7 @@ LOWER_IS_BETTER = ("mae",)
 
 
 class DataPosition(Protocol):
-    """An iterator whose position can be taken and set; the position is bytes or JSON."""
+    """An iterator whose position can be taken and set; the position goes into JSON."""
 
     def get_state(self) -> Any:
         """The position behind the last item that was taken."""
@@ -33,10 +33,10 @@ class Checkpoints:
 
     Args:
       workdir: made where it is missing.
-      best_metric: what `note_score` is told; without it only the last checkpoint is kept.
+      best_metric: what `note_score` is told; with "" only the last checkpoint is kept.
     """
 
-    def __init__(self, workdir: str | os.PathLike, *, best_metric: str | None = None):
+    def __init__(self, workdir: str | os.PathLike, *, best_metric: str = ""):
         self._workdir = pathlib.Path(workdir).absolute()
         self._metric = best_metric
         context = ocp.Context()
@@ -91,7 +91,7 @@ class Checkpoints:
 
         Equal scores leave the earlier one; None or NaN is no score.
         """
-        if self._metric is None or value is None or not math.isfinite(value):
+        if not self._metric or value is None or not math.isfinite(value):
             return False
         sign = -1 if self._metric in LOWER_IS_BETTER else 1
         best = self._best()
@@ -185,21 +185,16 @@ class _Position:
         self._data = data
 
     async def save(self, directory):
-        position = self._data.get_state()
-        text = position.decode() if isinstance(position, bytes) else json.dumps(position)
-        is_bytes = isinstance(position, bytes)
+        text = json.dumps(self._data.get_state())
 
         async def write():
             folder = await directory.await_creation()
-            path = folder / "position.json"
-            path.write_text(json.dumps({"bytes": is_bytes, "position": text}))
+            (folder / "position.json").write_text(text)
 
         return write()
 
     async def load(self, directory):
         async def read():
-            saved = json.loads((directory / "position.json").read_text())
-            text = saved["position"]
-            self._data.set_state(text.encode() if saved["bytes"] else json.loads(text))
+            self._data.set_state(json.loads((directory / "position.json").read_text()))
 
         return read()

@@ -11,6 +11,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from sor_jax.metrics.scoreboard import Scoreboard
 from sor_jax.train.checkpoint import Checkpoints
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
 from sor_jax.train.logging import MetricsLog, duration, training_line
@@ -41,6 +42,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
 
 def fit(experiment: Experiment, config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """As train_and_evaluate, for an experiment that is built already."""
+    _check_metric(config.eval.best_metric)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -162,6 +164,15 @@ class _Loop:
             best = self._checkpoints.best_step
             scored = f"step {best}" if best else "none"
             print(f"all {steps} steps are done, {saved}; best by {self._metric}: {scored}")
+
+
+def _check_metric(name: str) -> None:
+    names = list(Scoreboard().result())
+    if name and name not in names:
+        raise ValueError(
+            f"config.eval.best_metric is {name!r}; expected one of {', '.join(names)}, or '' to "
+            "keep the last checkpoint only"
+        )
 
 
 def _due(step: int, every: int) -> bool:

@@ -50,7 +50,7 @@ def assert_same(a, b):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-@pytest.mark.parametrize("position", [{"next_index": 12}, b'{"last": [3]}'])
+@pytest.mark.parametrize("position", [{"next_index": 12}, [3, "a"]])
 def test_a_state_and_its_data_position_come_back_as_they_were(tmp_path, name, position):
     state = make_state(name=name)
     checkpoints = Checkpoints(tmp_path)
@@ -86,7 +86,7 @@ def kept(path):
         ("sor", {1: 0.2, 2: 0.7, 3: 0.5, 4: 0.7, 5: None}, 2),
         ("mae", {1: 0.2, 2: 0.1, 3: 0.5, 4: float("nan"), 5: 0.1}, 2),
         ("sor", {1: None, 2: None}, None),
-        (None, {1: 0.1, 2: 0.5}, None),
+        ("", {1: 0.1, 2: 0.5}, None),
     ],
 )
 def test_the_last_and_the_best_are_kept(tmp_path, metric, scores, best):

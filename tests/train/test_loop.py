@@ -209,3 +209,11 @@ def test_a_batch_that_does_not_divide_among_devices_trains(tmp_path):
             return pairs(self.index - 1)
 
     assert int(run(tmp_path, toy.config(batch_size=2), train_batches=Pairs()).step) == 6
+
+
+def test_an_unknown_best_metric_is_named_before_anything_starts(tmp_path):
+    config = toy.config()
+    config.eval.best_metric = "sor_mlti"
+    with pytest.raises(ValueError, match="best_metric is 'sor_mlti'; expected one of mae, sor"):
+        run(tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
