@@ -20,7 +20,7 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.run-time
 
 # Trains and evaluates the small model on the built-in scenes; the numbers come last.
 demo: $(VENV)/.run-time
-	$(BIN)/python demo.py
+	$(BIN)/python -m sor_jax.demo
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -5,7 +5,7 @@
 Every field of the config can be set as in training, for instance --config.eval.max_images=100.
 """
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from sor_jax import platform
@@ -24,6 +24,8 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"not a flag: {' '.join(argv[1:])}; all settings are --NAME=VALUE")
     platform.configure()
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # or orbax tells of every file that it reads
 
     from sor_jax.train.evaluation import evaluate_checkpoint
 

@@ -21,8 +21,8 @@ def get_config():
     model.ranking.update(channels=64, depth=2, hidden=(128, 128), layers=2, ffn=256)
     model.roi_slots = 16
     config.optim.update(name="adamw", rate=1e-3, weight_decay=1e-4, warmup_steps=100)
-    config.optim.update(milestones=(2000, 2300), clip_norm=10.0)
-    config.train.update(steps=2500, batch_size=8, log_every=50, eval_every=500)
+    config.optim.update(milestones=(800, 950), clip_norm=10.0)
+    config.train.update(steps=1000, batch_size=8, log_every=50, eval_every=500)
     config.train.checkpoint_every = 500
     config.eval.update(max_images=100, batch_size=8)
     return config

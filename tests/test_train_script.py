@@ -19,16 +19,11 @@ from tests.small import small_config
 def get_config():
     config = small_config()
     config.data.update(image_hw=(64, 64), num_workers=1, cache_dir={cache!r})
+    config.data.num_scenes.update(train=12, val=4, test=4)
     config.train.update(steps=2, batch_size=2, log_every=1, eval_every=0, checkpoint_every=0)
     config.eval.update(max_images=3, batch_size=2, best_metric="mae")
     return config
 """
-# As `python train.py`, with a dozen scenes instead of thousands.
-FEW_SCENES = (
-    "import runpy, sys; from data.scenes.builder import NUM_SCENES; "
-    "NUM_SCENES.update(train=12, val=4, test=4); sys.path.insert(0, '.'); "
-    "sys.argv[0] = 'train.py'; runpy.run_path('train.py', run_name='__main__')"
-)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,7 @@ def folder(tmp_path_factory):
 
 
 def start(folder, *flags):
-    command = [sys.executable, "-c", FEW_SCENES, f"--config={folder}/small.py", *flags]
+    command = [sys.executable, "train.py", f"--config={folder}/small.py", *flags]
     return subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

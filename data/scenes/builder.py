@@ -52,7 +52,7 @@ def builder(
     data.prepare.default_cache_dir()).
     """
     height, width = image_hw
-    counts = "-".join(f"{split}{count}" for split, count in num_scenes.items())
+    counts = "-".join(f"{split}{count}" for split, count in sorted(num_scenes.items()))
     config = ScenesConfig(
         name=f"{height}x{width}-seed{seed}-{counts}",
         image_hw=(height, width),

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -19,17 +20,19 @@ def open_source(
     split: str,
     cache_dir: str | os.PathLike | None,
     image_hw: tuple[int, int],
-    seed: int,
+    num_scenes: Mapping[str, int] = scenes.NUM_SCENES,
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
-    `root` is the folder of the files ("assr"); `image_hw` and `seed` are of what is drawn
-    ("scenes"). `cache_dir` holds the prepared records; None is data.prepare.default_cache_dir().
+    `root` is the folder of the files ("assr"); `image_hw` and `num_scenes` (split -> number) are of
+    what is drawn ("scenes"). `cache_dir` holds the prepared records; None is data.prepare.default_cache_dir().
     """
     if name == "assr":
         builder = assr.builder(root, split=split, cache_dir=cache_dir)
     elif name == "scenes":
-        builder = scenes.builder(image_hw=image_hw, seed=seed, cache_dir=cache_dir)
+        builder = scenes.builder(
+            image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir
+        )
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
     if split not in builder.info.splits:

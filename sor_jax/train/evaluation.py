@@ -44,16 +44,30 @@ def evaluate_checkpoint(
     folder = find_checkpoint(workdir, prefer=prefer)
     if out_dir is None:
         out_dir = _run_folder(workdir, folder) / "evaluation" / split
+    config = config.copy_and_resolve_references()
+    config.init_from = str(folder)  # so that nobody warns of a start without weights
+    abstract = jax.eval_shape(lambda: start_variables(config))
+    variables = load_variables(folder, abstract)
+    print(f"{folder}:", flush=True)
+    return evaluate_variables(config, variables, split=split, out_dir=out_dir, gallery=gallery)
+
+
+def evaluate_variables(
+    config: ConfigDict, variables, *, split: str, out_dir: str | os.PathLike, gallery: int = 24
+) -> dict[str, float | int | None]:
+    """As evaluate_checkpoint, of the variables {"params", "frozen"} of config's model."""
     num_devices = jax.local_device_count()
     batch_size = -(-config.eval.batch_size // num_devices) * num_devices
+    mesh = make_mesh(batch_size)
     num_images = len(open_split(config, split))
     num_images = min(num_images, config.eval.max_images or num_images)
-    predict = _load(config, folder, make_mesh(batch_size))
-    print(f"{folder} on {num_images} images of {config.data.name} {split}", flush=True)
+    predict = make_predict(build_predict(config, build_model(config)), mesh)
+    variables = jax.device_put(variables, replicated(mesh))
+    print(f"{num_images} images of {config.data.name} {split}", flush=True)
     start = time.perf_counter()
     with tqdm.tqdm(total=num_images, unit=" images", disable=None) as bar:
         metrics = evaluate(
-            predict,
+            lambda batch: predict(variables, batch),
             build_eval_batches(config, split)(batch_size),
             out_dir=out_dir,
             gallery=gallery,
@@ -65,23 +79,13 @@ def evaluate_checkpoint(
     return metrics
 
 
+def start_variables(config: ConfigDict):
+    """The variables {"params", "frozen"} of config's model before any training."""
+    return init_variables(build_model(config), config, jax.random.key(config.seed))
+
+
 def _run_folder(workdir, folder) -> pathlib.Path:
     workdir = pathlib.Path(workdir).absolute()
     if workdir == folder:
         raise ValueError(f"{workdir} is one checkpoint: say with --out where the results go")
     return workdir
-
-
-def _load(config, folder, mesh):
-    """numpy batch -> Detections of numpy arrays, by the weights of a checkpoint."""
-    config = config.copy_and_resolve_references()
-    config.init_from = str(folder)  # so that nobody warns of a start without weights
-    model = build_model(config)
-    everywhere = replicated(mesh)
-    abstract = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
-        jax.eval_shape(lambda key: init_variables(model, config, key), jax.random.key(0)),
-    )
-    variables = load_variables(folder, abstract)
-    predict = make_predict(build_predict(config, model), mesh)
-    return lambda batch: predict(variables, batch)

@@ -80,7 +80,7 @@ def open_split(config, split: str):
         split=split,
         cache_dir=data.cache_dir or None,
         image_hw=tuple(data.image_hw),
-        seed=data.get("seed", 0),
+        num_scenes=data.num_scenes.to_dict(),
     )
 
 

@@ -65,7 +65,7 @@ class _Loop:
         self._batches, self._mesh = experiment.train_batches, mesh
         self._step = make_train_step(experiment.objective, build_optimizer(config), mesh)
         self._rate, self._config = build_schedule(config), config.train
-        self._at_start = config.eval.get("at_start", False)
+        self._at_start = config.eval.at_start
         self._metric = config.eval.best_metric
         self._checkpoints, self._log = checkpoints, log
         self._evaluation, self._stop = evaluation, stop

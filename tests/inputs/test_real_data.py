@@ -23,7 +23,7 @@ def opened(real_data, tmp_path_factory):
 
     def opened(name, split):
         return open_source(
-            "assr", root=real_data / name, split=split, cache_dir=cache, image_hw=(480, 640), seed=0
+            "assr", root=real_data / name, split=split, cache_dir=cache, image_hw=(480, 640)
         )
 
     return opened

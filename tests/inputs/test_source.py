@@ -8,7 +8,7 @@ import pytest
 from sor_jax.inputs.source import open_source
 from tests.data import assr_tree
 
-OPTIONS = {"split": "train", "image_hw": (48, 64), "seed": 0}
+OPTIONS = {"split": "train", "image_hw": (48, 64)}
 
 
 def test_opens_assr(tmp_path):
