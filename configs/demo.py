@@ -23,6 +23,7 @@ def get_config():
     config.optim.update(name="adamw", rate=1e-3, weight_decay=1e-4, warmup_steps=100)
     config.optim.update(milestones=(800, 950), clip_norm=10.0)
     config.train.update(steps=1000, batch_size=8, log_every=50, eval_every=500)
+    config.data.num_scenes.update(train=6000, val=100, test=400)
     config.train.checkpoint_every = 500
-    config.eval.update(max_images=100, batch_size=8)
+    config.eval.batch_size = 8
     return config
