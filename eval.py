@@ -1,8 +1,10 @@
 """Evaluates a trained model: a table, metrics.json, rank maps and a gallery.
 
     python eval.py --config configs/demo.py --workdir runs/demo [--split test] [--out DIR]
+    python eval.py --config configs/reference/centermask_vov39.py --weights DIR
 
-Every field of the config can be set as in training, for instance --config.eval.max_images=100.
+DIR is what sor_jax.convert wrote. Every field of the config can be set as in training, for
+instance --config.eval.max_images=100.
 """
 
 from absl import app, flags, logging
@@ -12,11 +14,13 @@ from sor_jax import platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config that trained the model.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the training run, or a checkpoint.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Converted weights, in place of a workdir.")
 _SPLIT = flags.DEFINE_string("split", "test", "Which split of the data set: train, val or test.")
-_OUT = flags.DEFINE_string("out", None, "Folder for the results [WORKDIR/evaluation/SPLIT].")
+_OUT = flags.DEFINE_string("out", None, "Folder for the results [DIR/evaluation/SPLIT].")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of WORKDIR.")
 _GALLERY = flags.DEFINE_integer("gallery", 24, "How many photographs are drawn.")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
+flags.mark_flags_as_mutual_exclusive(["workdir", "weights"], required=True)
 
 
 def main(argv):
@@ -31,7 +35,7 @@ def main(argv):
 
     evaluate_checkpoint(
         _CONFIG.value,
-        _WORKDIR.value,
+        _WORKDIR.value or _WEIGHTS.value,
         split=_SPLIT.value,
         out_dir=_OUT.value,
         prefer=_CHECKPOINT.value,

@@ -14,6 +14,7 @@ from sor_jax import platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints, numbers and pictures.")
+_FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir that another config made.")
 flags.mark_flags_as_required(["config", "workdir"])
 
 
@@ -35,7 +36,7 @@ def main(argv):
         f"{os.cpu_count()} CPU cores, jax {jax.__version__}",
         flush=True,
     )
-    train_and_evaluate(_CONFIG.value, _WORKDIR.value)
+    train_and_evaluate(_CONFIG.value, _WORKDIR.value, force=_FORCE.value)
 
 
 if __name__ == "__main__":

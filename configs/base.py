@@ -34,6 +34,8 @@ def get_config() -> ConfigDict:
             "cache_dir": "",  # "" for ~/.cache/sor_jax
             "image_hw": (480, 640),
             "max_objects": 5,
+            # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
+            "max_edges": 192,
             "flip": False,
             "num_workers": 0,  # processes; decoding keeps up with two cores without any
             "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set
@@ -47,6 +49,9 @@ def get_config() -> ConfigDict:
             "log_every": 20,
             "eval_every": 3000,
             "checkpoint_every": 1000,
+            "on_nonfinite": "raise",  # or "skip": leave a step with an inf or nan out
+            "max_skipped_steps": 20,  # in the whole run, then it raises all the same
+            "profile_steps": (),  # (first, last): a profiler trace of these steps
         }
     )
     config.eval = ConfigDict(

@@ -1,6 +1,6 @@
 """The whole way in minutes: draws scenes, trains the small model on them, scores it, shows it.
 
-    make demo
+make demo
 """
 
 import pathlib

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from sor_jax.decode.dense import decode_images
+from sor_jax.heads import RegionOutputs, run_heads
 from sor_jax.losses import dense as dense_losses
 from sor_jax.losses import masks as mask_losses
 from sor_jax.losses.ranking import rank_loss
@@ -56,7 +57,8 @@ class Objective:
           mask_iou, rank and total, and the counts "rois/foreground", "rois/left_out",
           "rois/undersampled".
         """
-        model = self.model.bind({"params": params, "frozen": frozen}, rngs={"dropout": rng})
+        variables = {"params": params, "frozen": frozen}
+        model = self.model.bind(variables)
         gt = dataclasses.replace(
             batch.gt,
             boxes=Boxes(batch.gt.boxes.xyxy, batch.gt.boxes.valid & batch.valid[:, None]),
@@ -70,14 +72,22 @@ class Objective:
         losses = self.detection_losses(dense, gt, points, where)
         proposals = self.propose(dense, points, where, batch.image_hw)
         rois = self.sample(proposals, gt)
-        roi_losses, undersampled = self.roi_losses(model, levels, rois, gt, batch.image_hw)
-        losses |= roi_losses
+        outputs = run_heads(
+            self.model,
+            variables,
+            levels,
+            rois.boxes,
+            batch.image_hw,
+            mask_gradient=self.mask_gradient,
+            dropout_rng=rng,
+        )
+        losses |= self.roi_losses(outputs, rois, gt, batch.image_hw)
 
         total = sum(losses.values()) + (self.rank_weight - 1.0) * losses["rank"]
         scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
         scalars["rois/foreground"] = jnp.sum(rois.boxes.valid, dtype=jnp.float32)
         scalars["rois/left_out"] = jnp.sum(rois.num_left_out, dtype=jnp.float32)
-        scalars["rois/undersampled"] = undersampled.astype(jnp.float32)
+        scalars["rois/undersampled"] = outputs.undersampled
         return total, scalars
 
     def detection_losses(self, dense, gt: GroundTruth, points, where):
@@ -113,24 +123,18 @@ class Objective:
         """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
         return jax.vmap(lambda p, b: select_rois(p, b, slots=self.roi_slots))(proposals, gt.boxes)
 
-    def roi_losses(self, model, levels, rois: Rois, gt: GroundTruth, image_hw):
-        """Mask, mask IoU and rank losses, and how many regions were sampled too coarsely."""
-        valid, xyxy = rois.boxes.valid, rois.boxes.xyxy
-        pooled, undersampled = model.pool(levels, rois.boxes, image_hw)
-        logit = model.masks(pooled)
-        prob = jax.nn.sigmoid(logit if self.mask_gradient else jax.lax.stop_gradient(logit))
-        iou = model.mask_iou(pooled, prob)
-        rank_logit = model.ranks(pooled, prob, rois.boxes, image_hw, train=True)
+    def roi_losses(self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, image_hw):
+        """Mask, mask IoU and rank losses of the foreground."""
+        valid, xyxy, logit = rois.boxes.valid, rois.boxes.xyxy, outputs.mask_logit
 
-        def targets(masks, xyxy, index, hw, logit):
-            crops, share = mask_targets(masks, xyxy, index, hw, whole_pixels=self.whole_pixels)
+        def targets(gt, xyxy, index, hw, logit):
+            crops, share = mask_targets(gt, xyxy, index, hw, whole_pixels=self.whole_pixels)
             return crops, mask_iou_targets(logit, crops, share)
 
-        crops, iou_target = jax.vmap(targets)(gt.masks, xyxy, rois.gt_index, image_hw, logit)
+        crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, image_hw, logit)
         rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
-        losses = {
+        return {
             "mask": ratio(mask_losses.mask_loss(logit, crops, valid)),
-            "mask_iou": ratio(mask_losses.mask_iou_loss(iou, iou_target, valid)),
-            "rank": ratio(rank_loss(rank_logit, rank_class, valid)),
+            "mask_iou": ratio(mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)),
+            "rank": ratio(rank_loss(outputs.rank_logit, rank_class, valid)),
         }
-        return losses, undersampled

@@ -6,6 +6,7 @@ import jax
 
 from sor_jax.decode.dense import decode_images
 from sor_jax.decode.ranks import assign_ranks, assign_ranks_reference
+from sor_jax.heads import run_heads
 from sor_jax.models.centermask import STRIDES, CenterMask
 from sor_jax.ops import grid
 from sor_jax.structures import Batch, Detections
@@ -64,16 +65,13 @@ class Predictor:
             pre_nms_top=self.pre_nms_top,
             max_proposals=self.max_detections,
         )
-        pooled, _ = model.pool(levels, found.boxes, batch.image_hw)
-        prob = jax.nn.sigmoid(model.masks(pooled))
-        iou = model.mask_iou(pooled, prob)
-        rank_logit = model.ranks(pooled, prob, found.boxes, batch.image_hw)
-        rank_class = jax.vmap(RANK_RULES[self.rank_rule])(rank_logit, found.boxes.valid)
+        outputs = run_heads(self.model, variables, levels, found.boxes, batch.image_hw)
+        assign = jax.vmap(RANK_RULES[self.rank_rule])
         return Detections(
             boxes=found.boxes,
             score=found.score,
-            mask_score=found.score * iou,
-            mask_prob=prob,
-            rank_logit=rank_logit,
-            rank_class=rank_class,
+            mask_score=found.score * outputs.mask_iou,
+            mask_prob=jax.nn.sigmoid(outputs.mask_logit),
+            rank_logit=outputs.rank_logit,
+            rank_class=assign(outputs.rank_logit, found.boxes.valid),
         )

@@ -2,8 +2,8 @@
 
 Axes, in this order everywhere:
   B images | H W C a map (NHWC) | P points of all pyramid levels, fine to coarse, row-major
-  M ground-truth objects | N detections | R regions of interest | S side of a pooled region
-  D width of a visual token | K = 5 rank classes
+  M ground-truth objects | E edges of an object's outline | N detections | R regions of interest
+  S side of a pooled region | D width of a visual token | K = 5 rank classes
 
 Boxes are x0 y0 x1 y1 in pixels of the network's input, float32. Coordinates are continuous: pixel
 (row i, column j) covers [j, j + 1) x [i, i + 1). Rank class 4 is the most salient object and
@@ -26,12 +26,22 @@ class Boxes:
 
 
 @flax.struct.dataclass
+class Polygons:
+    """The outline of each object: the edges of its parts, each part closed and of positive area."""
+
+    edges: jax.Array  # f32[*B, M, E, 4] x0 y0 x1 y1, network-input pixels
+    part: jax.Array  # i32[*B, M, E] the part of the object that an edge belongs to, from 0
+    valid: jax.Array  # bool[*B, M, E]
+
+
+@flax.struct.dataclass
 class GroundTruth:
     """The ranked objects of each image; unranked ones are background."""
 
     boxes: Boxes  # [B, M]
     rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth
     masks: jax.Array  # u8[B, M, H, W] 0 or 1, in network-input pixels
+    polygons: Polygons  # [B, M] an object without edges is known by its mask alone; E may be 0
 
 
 @flax.struct.dataclass

@@ -9,7 +9,7 @@ import numpy as np
 from configs import demo
 from sor_jax import build
 from sor_jax.models.vovnet import VOVNETS, VoVNetSpec
-from sor_jax.structures import Batch, Boxes, GroundTruth
+from sor_jax.structures import Batch, Boxes, GroundTruth, Polygons
 
 VOVNETS["tiny"] = VoVNetSpec((8,) * 4, (16,) * 4, layers=1, blocks=(1,) * 4, stem=(8, 8, 8))
 
@@ -51,23 +51,32 @@ def small_network(**ranking):
 
 
 def made_up_batch(seed=0, *, photo_hw=(64, 96), image_hw=(64, 96), images=2, objects=3, slots=4):
-    """Noise with a brighter rectangle for each object; padding of other values than 0."""
+    """Noise with a brighter rectangle for each object; padding of other values than 0.
+
+    The first object of an image has a polygon, the others are known by their bitmaps.
+    """
     rng = np.random.default_rng(seed)
     h, w = photo_hw
     image = np.full((images, *image_hw, 3), 77, np.uint8)
     image[:, :h, :w] = rng.integers(0, 120, (images, h, w, 3))
     xyxy = np.zeros((images, slots, 4), np.float32)
+    edges = np.zeros((images, slots, 6, 4), np.float32)
     masks = np.zeros((images, slots, *image_hw), np.uint8)
     for b in range(images):
         for m in range(objects):
             x0, y0 = rng.integers(0, w - 32), rng.integers(0, h - 24)
             x1, y1 = x0 + rng.integers(12, 32), y0 + rng.integers(12, 24)
             xyxy[b, m] = x0, y0, x1, y1
+            corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+            edges[b, m, :4] = np.concatenate([corners, np.roll(corners, -1, axis=0)], axis=1)
             masks[b, m, y0:y1, x0:x1] = 1
             image[b, y0:y1, x0:x1] += np.uint8(100)
     valid = np.broadcast_to(np.arange(slots) < objects, (images, slots))
     rank_class = np.broadcast_to(4 - np.arange(slots), (images, slots)).astype(np.int32)
-    gt = GroundTruth(Boxes(jnp.asarray(xyxy), jnp.asarray(valid)), jnp.asarray(rank_class), masks)
+    has_edge = np.zeros(edges.shape[:3], bool)
+    has_edge[:, :1, :4] = objects > 0
+    polygons = Polygons(edges, np.zeros(edges.shape[:3], np.int32), has_edge)
+    gt = GroundTruth(Boxes(xyxy, valid), rank_class, masks, polygons)
     hw = jnp.broadcast_to(jnp.asarray(photo_hw, jnp.int32), (images, 2))
     batch = Batch(jnp.asarray(image), hw, gt, jnp.ones(images, bool))
     return jax.tree.map(jnp.asarray, batch)

@@ -127,3 +127,23 @@ runpy.run_path("eval.py", run_name="__main__")
     assert done.returncode == 0, done.stderr
     expected = [("gallery", 3), ("out_dir", "O"), ("prefer", "last"), ("split", "val")]
     assert done.stdout.strip() == f"7 W {expected}"
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (["--weights", "D"], "D"),
+        (["--weights", "D", "--workdir", "W"], "Exactly one of (workdir, weights)"),
+        ([], "Exactly one of (workdir, weights)"),
+    ],
+)
+def test_the_script_takes_weights_in_place_of_a_workdir(given, expected):
+    program = """
+import runpy, sor_jax.train.evaluation as evaluation
+evaluation.evaluate_checkpoint = lambda config, source, **_: print(source)
+runpy.run_path("eval.py", run_name="__main__")
+"""
+    command = [sys.executable, "-c", program, "--config", "configs/base.py", *given]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert (done.returncode == 0) == (given == ["--weights", "D"])
+    assert expected in done.stdout + done.stderr

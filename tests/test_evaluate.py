@@ -36,6 +36,7 @@ def make_record(image_id="one", *, hw=(28, 40), boxes=BOXES, values=VALUES):
         image=np.random.default_rng(0).integers(0, 256, (*hw, 3), np.uint8),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         masks=[coco_mask.encode(np.asfortranarray(mask.view(np.uint8))) for mask in masks],
+        polygons=[[]] * len(boxes),
         rank_order=np.array(values, np.float32),
         grey=grey,
     )

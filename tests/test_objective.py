@@ -21,11 +21,13 @@ def compiled(**changes):
 
 
 def junk_in_padding(batch):
-    """The same batch with other values in the padding of pixels, objects and masks."""
+    """The same batch with other values in the padding of pixels, objects, masks and edges."""
     rows, columns = np.ogrid[: batch.image.shape[1], : batch.image.shape[2]]
     h, w = np.moveaxis(np.asarray(batch.image_hw), -1, 0)[:, :, None, None]
     outside = (rows >= h) | (columns >= w)
     slot = ~np.asarray(batch.gt.boxes.valid)
+    polygons = batch.gt.polygons
+    no_edge = ~polygons.valid
     return batch.replace(
         image=jnp.where(outside[..., None], 201, batch.image),
         gt=batch.gt.replace(
@@ -35,6 +37,10 @@ def junk_in_padding(batch):
             ),
             rank_class=jnp.where(slot, 3, batch.gt.rank_class),
             masks=jnp.where(slot[..., None, None], 1, batch.gt.masks),
+            polygons=polygons.replace(
+                edges=jnp.where(no_edge[..., None], jnp.array([9.0, 70, 40, -8]), polygons.edges),
+                part=jnp.where(no_edge, 2, polygons.part),
+            ),
         ),
     )
 

@@ -36,7 +36,12 @@ def folder(tmp_path_factory):
 def start(folder, *flags):
     command = [sys.executable, "train.py", f"--config={folder}/small.py", *flags]
     return subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -65,16 +70,18 @@ def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
     assert code == 0 and "all 2 steps are done" in output and "step 1/2" not in output
 
 
-def test_sigterm_saves_and_ends_well(folder):
+def test_a_signal_to_all_its_processes_saves_and_ends_well(folder):
+    # A terminal and a cluster signal the whole group, the reader process included.
     workdir = folder / "stopped"
     process = start(folder, f"--workdir={workdir}", "--config.train.steps=100000")
     for line in process.stdout:
         if line.startswith("step 1/"):
-            os.kill(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGINT)
             break
     code, output = finish(process)
     assert code == 0, output
     (saved,) = (path.name for path in (workdir / "checkpoints").iterdir())
+    assert output.count("Traceback") == 0, output
     assert f"stopped after step {saved} of 100000, saved in" in output
     assert "the same command goes on from there" in output
 

@@ -7,6 +7,8 @@ import time
 import grain
 from absl import flags
 
+from sor_jax.inputs.worker import describe_death, prepare_worker
+
 _AHEAD = 2  # batches that a thread or a worker reads ahead; a batch is several megabytes
 
 
@@ -27,7 +29,10 @@ class TrainIterator(grain.DatasetIterator):
         self._assert_not_closed()
         if self._reading is None:
             self._reading = self._read_from(self._next_index)
-        batch = next(self._reading)
+        try:
+            batch = next(self._reading)
+        except RuntimeError as error:
+            raise describe_death(error) from error
         self._next_index += 1
         return batch
 
@@ -65,7 +70,7 @@ class TrainIterator(grain.DatasetIterator):
         inside = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
         workers = grain.MultiprocessingOptions(self._num_workers, per_worker_buffer_size=_AHEAD)
         _wait_at_exit()
-        return iter(batches.to_iter_dataset(inside).mp_prefetch(workers))
+        return iter(batches.to_iter_dataset(inside).mp_prefetch(workers, prepare_worker))
 
 
 def _let_grain_read_flags() -> None:

@@ -1,6 +1,7 @@
 """Records -> padded numpy batches, for training (endless, shuffled) and evaluation (in order).
 
-A batch is a dict; H, W is the network's input, M the most objects that an image keeps:
+A batch is a dict; H, W is the network's input, M the most objects that an image keeps, E the
+most edges that an object's polygons may have:
   image u8[B, H, W, 3]      the photograph is at the top left, zeros right of it and below
   image_hw i32[B, 2]        its height and width there
   valid bool[B]             False = an empty image that completes the batch
@@ -8,7 +9,11 @@ A batch is a dict; H, W is the network's input, M the most objects that an image
   gt_valid bool[B, M]       False = padding
   gt_rank_class i32[B, M]   4 = most salient .. 0 = fifth
   gt_masks u8[B, M, H, W]   0 or 1
+  gt_edges f32[B, M, E, 4]  x0 y0 x1 y1 of its polygons; an object with none is an RLE or over E
+  gt_edge_part i32[B, M, E] the part of the object that an edge belongs to, from 0
+  gt_edge_valid bool[B, M, E]
   objects_left_out i32[B]   ranked objects for which there was no room
+  damage bytes[B]           only with on_error="skip": why the record is missing, b"" where it is not
 """
 
 import functools
@@ -17,9 +22,11 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
+from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip, without_damaged
 from sor_jax.inputs.iterator import TrainIterator
 from sor_jax.inputs.pad import empty_image, pad_record
 from sor_jax.inputs.record import Record, ranked_indices
+from sor_jax.inputs.share import Share, Shared
 
 
 def train_iterator(
@@ -28,46 +35,57 @@ def train_iterator(
     image_hw: tuple[int, int],
     batch_size: int,
     max_objects: int,
+    max_edges: int = 0,
     seed: int,
     flip: bool = False,
     num_workers: int = 0,
     shuffle: bool = True,
-    process_index: int = 0,
-    process_count: int = 1,
+    on_error: str = "raise",
+    share: Share | None = None,
 ) -> TrainIterator:
     """Batches without end; every image with a ranked object comes once before any comes again.
 
-    `batch_size` counts the images of all processes together; each process gets its share, and at
-    every step they get together what a single process would get. The order depends on `seed` and
-    the source alone. `flip` mirrors half of the images. `num_workers` processes read ahead; with 0
-    a thread does. Close the iterator to end them.
+    The order depends on `seed` and the source alone. `flip` mirrors half of the images.
+    `num_workers` processes read ahead; with 0 a thread does. Close the iterator to end them. With
+    `on_error` "skip" an empty image takes the place of a damaged record, which with "raise" ends
+    the run. `share` is what this process reads of each batch; None for all of it.
     """
-    if batch_size % process_count:
-        raise ValueError(f"batch size {batch_size} does not divide among {process_count} processes")
-    images = grain.MapDataset.source(_WithRanks(source)).seed(seed)
+    is_tolerant = check_on_error(on_error) == "skip"
+    images = grain.MapDataset.source(_WithRanks(Tolerant(source) if is_tolerant else source))
+    images = images.seed(seed)
     images = (images.shuffle() if shuffle else images).repeat()
-    pad = functools.partial(pad_record, image_hw=image_hw, max_objects=max_objects)
+    size = {"image_hw": image_hw, "max_objects": max_objects, "max_edges": max_edges}
+    pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
     images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)
-    images = images[process_index::process_count]
-    return TrainIterator(images.batch(batch_size // process_count), num_workers=num_workers)
+    if share is not None:
+        filler = pad(Damaged("")) if is_tolerant else empty_image(**size)
+        images, batch_size = Shared(images, batch_size, share, filler), len(share)
+    return TrainIterator(images.batch(batch_size), num_workers=num_workers)
 
 
 def eval_batches(
-    source, *, image_hw: tuple[int, int], batch_size: int, max_objects: int
+    source,
+    *,
+    image_hw: tuple[int, int],
+    batch_size: int,
+    max_objects: int,
+    on_error: str = "raise",
 ) -> Iterator[tuple[dict, list[Record]]]:
     """Each record once and in order, as (batch, the records of its valid images).
 
-    The last batch is completed with empty images. A thread reads ahead.
+    Batches that are not full are completed with empty images. A thread reads ahead. With
+    `on_error` "skip" damaged records are told and left out.
     """
+    source = Tolerant(source) if check_on_error(on_error) == "skip" else source
     ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
     records = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
     filler = empty_image(image_hw=image_hw, max_objects=max_objects)
     try:
         for start in range(0, len(source), batch_size):
             count = min(batch_size, len(source) - start)
-            here = [next(records) for _ in range(count)]
+            here = without_damaged([next(records) for _ in range(count)])
             images = [pad_record(r, image_hw=image_hw, max_objects=max_objects) for r in here]
-            images += [filler] * (batch_size - count)
+            images += [filler] * (batch_size - len(here))
             yield {key: np.stack([image[key] for image in images]) for key in filler}, here
     finally:
         records.close()

@@ -3,16 +3,23 @@
 import numpy as np
 
 from sor_jax.inputs import transforms
+from sor_jax.inputs.outline import edges_of
 from sor_jax.inputs.record import NO_RANK, Record, decode_masks, rank_classes, ranked_indices
 
 
 def pad_record(
-    record: Record, *, image_hw: tuple[int, int], max_objects: int, flip: bool = False
+    record: Record,
+    *,
+    image_hw: tuple[int, int],
+    max_objects: int,
+    max_edges: int = 0,
+    flip: bool = False,
 ) -> dict[str, np.ndarray]:
     """The arrays of sor_jax.inputs.loader without their batch axis.
 
     Of more ranked objects than `max_objects` the most salient are kept. Left out, and counted, are
-    also objects whose box is empty once it is cut to the photograph.
+    also objects whose box is empty once it is cut to the photograph. An object whose polygons have
+    more edges than `max_edges` is given by its mask alone.
     """
     photo_hw = record.image.shape[:2]
     hw = transforms.fitted_hw(photo_hw, image_hw)
@@ -26,7 +33,7 @@ def pad_record(
     if flip:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
         boxes = transforms.flip_boxes(boxes, hw[1])
-    padded = empty_image(image_hw=image_hw, max_objects=max_objects)
+    padded = empty_image(image_hw=image_hw, max_objects=max_objects, max_edges=max_edges)
     padded["image"][: hw[0], : hw[1]] = image
     padded["image_hw"][:] = hw
     padded["valid"][()] = True
@@ -35,10 +42,23 @@ def pad_record(
     padded["gt_rank_class"][: len(kept)] = rank_classes(record.rank_order[kept])
     padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
     padded["objects_left_out"][()] = len(ranked) - len(kept)
+    for slot, index in enumerate(kept):
+        parts = [transforms.resize_points(p, photo_hw, hw) for p in record.polygons[index]]
+        parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
+        _write_outline(padded, slot, *edges_of(parts))
     return padded
 
 
-def empty_image(*, image_hw: tuple[int, int], max_objects: int) -> dict[str, np.ndarray]:
+def _write_outline(padded, slot, edges, part):
+    if len(edges) <= padded["gt_edges"].shape[1]:
+        padded["gt_edges"][slot, : len(edges)] = edges
+        padded["gt_edge_part"][slot, : len(edges)] = part
+        padded["gt_edge_valid"][slot, : len(edges)] = True
+
+
+def empty_image(
+    *, image_hw: tuple[int, int], max_objects: int, max_edges: int = 0
+) -> dict[str, np.ndarray]:
     """A filler: no object, not valid, its black photograph as large as the input."""
     return {
         "image": np.zeros((*image_hw, 3), np.uint8),
@@ -48,5 +68,8 @@ def empty_image(*, image_hw: tuple[int, int], max_objects: int) -> dict[str, np.
         "gt_valid": np.zeros(max_objects, bool),
         "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
         "gt_masks": np.zeros((max_objects, *image_hw), np.uint8),
+        "gt_edges": np.zeros((max_objects, max_edges, 4), np.float32),
+        "gt_edge_part": np.zeros((max_objects, max_edges), np.int32),
+        "gt_edge_valid": np.zeros((max_objects, max_edges), bool),
         "objects_left_out": np.array(0, np.int32),
     }

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
+from data.checks import check_annotation, check_segmentation
+
 NUM_RANKS = 5
 NO_RANK = -1
 
@@ -21,6 +23,8 @@ class Record:
       image: u8[h, w, 3] RGB, turned as its EXIF tag says.
       boxes: f32[n, 4] x0 y0 x1 y1 in pixels of the photograph; the file's own, not cut to it.
       masks: n COCO RLEs {"size": [h, w], "counts": bytes} of the photograph's size.
+      polygons: the outlines of the n objects as the file has them, each a list of parts f32[v, 2]
+        (x y in pixels of the photograph), empty for an object that the file gives as RLE.
       rank_order: f32[n] the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5 for none.
       grey: u8[h, w] the data set's own rank map.
     """
@@ -29,6 +33,7 @@ class Record:
     image: np.ndarray
     boxes: np.ndarray
     masks: list[dict]
+    polygons: list[list[np.ndarray]]
     rank_order: np.ndarray
     grey: np.ndarray
 
@@ -77,25 +82,34 @@ def decode_record(example: dict, *, where: str) -> Record:
     try:
         image, grey = decode_image(example["image"]), decode_grey(example["grey"])
         objects = example["objects"]
+        segmentations = [json.loads(text) for text in objects["segmentation"]]
         height, width = image.shape[:2]
         if grey.shape != (height, width):
             raise ValueError(f"grey map {grey.shape} (h, w), photograph {(height, width)}")
-        return Record(
+        record = Record(
             image_id=image_id,
             image=image,
             boxes=np.asarray(objects["bbox"], np.float32).reshape(-1, 4),
-            masks=[to_rle(json.loads(text), (height, width)) for text in objects["segmentation"]],
+            masks=[to_rle(segmentation, (height, width)) for segmentation in segmentations],
+            polygons=[to_parts(segmentation) for segmentation in segmentations],
             rank_order=np.asarray(objects["rank_order"], np.float32).reshape(-1),
             grey=grey,
         )
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError) as error:
+        check_annotation(record.boxes, record.rank_order, record.masks, (height, width))
+        return record
+    except Exception as error:  # whatever the decoders meet in broken bytes
         raise ValueError(f"{where}, record {image_id}: {error}") from error
 
 
 def to_rle(segmentation: list | dict, image_hw: tuple[int, int]) -> dict:
     """A COCO RLE from polygons [x0, y0, x1, y1, ..] or from {"size": [h, w], "counts": str}."""
+    check_segmentation(segmentation, image_hw)
     if isinstance(segmentation, list):
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, *image_hw))
-    if tuple(segmentation["size"]) != tuple(image_hw):
-        raise ValueError(f"mask of {segmentation['size']} (h, w), photograph {list(image_hw)}")
     return {"size": list(image_hw), "counts": segmentation["counts"].encode()}
+
+
+def to_parts(segmentation: list | dict) -> list[np.ndarray]:
+    """The parts f32[v, 2] of polygons [x0, y0, x1, y1, ..]; none of an RLE."""
+    polygons = segmentation if isinstance(segmentation, list) else []
+    return [np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in polygons]

@@ -30,9 +30,7 @@ def open_source(
     if name == "assr":
         builder = assr.builder(root, split=split, cache_dir=cache_dir)
     elif name == "scenes":
-        builder = scenes.builder(
-            image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir
-        )
+        builder = scenes.builder(image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
     if split not in builder.info.splits:

@@ -1,4 +1,4 @@
-"""Moves a photograph with its boxes and masks: fitted into a size, mirrored.
+"""Moves a photograph with its boxes, masks and polygons: fitted into a size, mirrored.
 
 Coordinates are continuous, pixel (row i, column j) covers [j, j + 1) x [i, i + 1).
 """
@@ -46,3 +46,13 @@ def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
     """f32[n, 4] boxes of the photograph mirrored left to right."""
     x0, y0, x1, y1 = boxes.T
     return np.stack([width - x1, y0, width - x0, y1], axis=1)
+
+
+def resize_points(points: np.ndarray, image_hw: tuple[int, int], hw: tuple[int, int]) -> np.ndarray:
+    """f32[n, 2] x y in a photograph of `image_hw` -> the same in one of `hw`."""
+    return points * np.array([hw[1] / image_hw[1], hw[0] / image_hw[0]], np.float32)
+
+
+def flip_points(points: np.ndarray, width: int) -> np.ndarray:
+    """f32[n, 2] x y of the photograph mirrored left to right."""
+    return np.stack([width - points[:, 0], points[:, 1]], axis=1)

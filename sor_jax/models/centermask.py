@@ -22,7 +22,7 @@ class CenterMask(nn.Module):
     """A one-stage instance segmenter that ranks what it finds.
 
     Its methods are called apart, in this order: `features`, `detect`, `pool`, then `masks`,
-    `mask_iou` and `ranks`. Between them, outside the module, boxes are decoded or sampled.
+    `mask_iou`, `tokens` and `ranks`. Between them, outside the module, boxes are decoded or sampled.
 
     Attributes:
       backbone: turns (images, image_hw) into [stem, stage 2 .. stage 5].
@@ -99,9 +99,13 @@ class CenterMask(nn.Module):
         """[B, R, 14, 14, C + 2], probabilities f32[B, R, 28, 28] -> IoU f32[B, R]."""
         return self.iou(pooled[..., :-2], mask_prob)
 
-    def ranks(self, pooled, mask_prob, boxes: Boxes, image_hw, *, train: bool = False):
-        """As of RankingHead."""
-        return self.ranking(pooled, mask_prob, boxes, image_hw, train=train)
+    def tokens(self, pooled, mask_prob, boxes: Boxes, image_hw):
+        """One visual token a region, f32[B, R, D]."""
+        return self.ranking.tokens(pooled, mask_prob, boxes.xyxy, image_hw)
+
+    def ranks(self, tokens, boxes: Boxes, *, train: bool = False):
+        """Rank logits f32[B, R, 5] of the tokens of each image."""
+        return self.ranking.interact(tokens, boxes.valid, train=train)
 
     def __call__(self, image, image_hw, boxes: Boxes):
         """Touches every part once, so that `init` makes all parameters."""
@@ -110,4 +114,5 @@ class CenterMask(nn.Module):
         pooled, _ = self.pool(levels, boxes, image_hw)
         logit = self.masks(pooled)
         prob = nn.sigmoid(logit)
-        return dense, logit, self.mask_iou(pooled, prob), self.ranks(pooled, prob, boxes, image_hw)
+        tokens = self.tokens(pooled, prob, boxes, image_hw)
+        return dense, logit, self.mask_iou(pooled, prob), self.ranks(tokens, boxes)

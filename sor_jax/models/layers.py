@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sor_jax.ops.conv import conv2d
+
 EPSILON = 1e-5
 
 
@@ -69,17 +71,36 @@ class Conv(nn.Module):
         )
         lead = x.shape[:-3]
         x = x.reshape((-1, *x.shape[-3:])).astype(self.dtype)
-        pad = self.kernel // 2
-        x = jax.lax.conv_general_dilated(
-            x,
-            kernel.astype(self.dtype),
-            (self.stride, self.stride),
-            ((pad, pad), (pad, pad)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        x = conv2d(x, kernel.astype(self.dtype), self.stride)
         if self.use_bias:
             x = x + self.param("bias", self.bias_init, (self.features,)).astype(self.dtype)
         return x.reshape((*lead, *x.shape[1:]))
+
+
+class DepthwiseConv(nn.Module):
+    """A 3x3 convolution of each channel alone, without bias.
+
+    Attributes:
+      stride: step in both axes.
+      dtype: what the convolution computes in.
+    """
+
+    stride: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C] in `dtype`."""
+        channels = x.shape[-1]
+        kernel = self.param("kernel", torch_uniform(), (3, 3, 1, channels))
+        return jax.lax.conv_general_dilated(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (self.stride, self.stride),
+            ((1, 1), (1, 1)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=channels,
+        )
 
 
 class FrozenBatchNorm(nn.Module):

@@ -45,37 +45,73 @@ class RankingHead(nn.Module):
     slipped_height: bool = False
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
-    def __call__(self, pooled, mask_prob, boxes, image_hw, *, train: bool = False):
-        """Ranks the regions of each image against each other.
-
-        Args:
-          pooled: [B, R, S, S, C + 2], features, then the pooled y and x maps.
-          mask_prob: f32[B, R, 2S, 2S].
-          boxes: Boxes [B, R]; tokens of padded slots are seen by none.
-          image_hw: i32[B, 2] size of the photograph inside the padding.
-          train: whether dropout is on (needs the rng "dropout").
-
-        Returns:
-          f32[B, R, 5], class 4 = most salient.
-        """
+    def setup(self):
         if self.position not in POSITIONS:
             raise ValueError(f"position is {self.position!r}; expected one of {POSITIONS}")
-        tokens = self._tokens(self._region(pooled, mask_prob))
-        tokens = self._place(tokens, boxes.xyxy, image_hw)
+        if self.position == "maps":
+            self.position_conv = Conv(2, dtype=self.dtype)
+        for i in range(self.depth):
+            stride = 2 if i == self.depth - 1 else 1
+            setattr(self, f"conv{i + 1}", Conv(self.channels, stride=stride, dtype=self.dtype))
+        for i, width in enumerate(self.hidden):
+            setattr(self, f"fc{i + 1}", Dense(width, dtype=self.dtype))
+        grid = nn.initializers.uniform(1.0)
+        if self.position in ("grid", "grid_scale"):
+            shape = (self.center_grid**2, self.hidden[-1])
+            self.center_embedding = self.param("center_embedding", grid, shape)
+        if self.position == "grid_scale":
+            shape = (self.scale_grid**2, self.hidden[-1])
+            self.scale_embedding = self.param("scale_embedding", grid, shape)
         if self.interaction:
-            encoder = Encoder(
+            self.encoder = Encoder(
                 self.layers,
                 self.heads,
                 self.ffn,
                 activation=self.activation,
                 dropout=self.dropout,
                 dtype=self.dtype,
-                name="encoder",
             )
-            tokens = encoder(tokens, boxes.valid, train=train)
-        logits = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=self.dtype, name="rank")(tokens)
-        return logits.astype(jnp.float32)
+        self.rank = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=self.dtype)
+
+    def __call__(self, pooled, mask_prob, boxes, image_hw, *, train: bool = False):
+        """Ranks the regions of each image against each other: `tokens`, then `interact`."""
+        tokens = self.tokens(pooled, mask_prob, boxes.xyxy, image_hw)
+        return self.interact(tokens, boxes.valid, train=train)
+
+    def tokens(self, pooled, mask_prob, xyxy, image_hw):
+        """The position embedding stage: one visual token a region, each on its own.
+
+        Args:
+          pooled: [B, R, S, S, C + 2], features, then the pooled y and x maps.
+          mask_prob: f32[B, R, 2S, 2S].
+          xyxy: f32[B, R, 4].
+          image_hw: i32[B, 2] size of the photograph inside the padding.
+
+        Returns:
+          f32[B, R, D]
+        """
+        x = self._region(pooled, mask_prob)
+        for i in range(self.depth):
+            x = nn.relu(getattr(self, f"conv{i + 1}")(x))
+        x = x.reshape(*x.shape[:-3], -1)
+        for i in range(len(self.hidden)):
+            x = nn.relu(getattr(self, f"fc{i + 1}")(x))
+        return self._place(x.astype(jnp.float32), xyxy, image_hw)
+
+    def interact(self, tokens, valid, *, train: bool = False):
+        """The feature interaction stage: tokens f32[B, R, D] of one image see each other.
+
+        Args:
+          tokens: f32[B, R, D].
+          valid: bool[B, R]; tokens of padded slots are seen by none.
+          train: whether dropout is on (needs the rng "dropout").
+
+        Returns:
+          rank logits f32[B, R, 5], class 4 = most salient.
+        """
+        if self.interaction:
+            tokens = self.encoder(tokens, valid, train=train)
+        return self.rank(tokens).astype(jnp.float32)
 
     def _region(self, pooled, mask_prob):
         """The input of the convolutions, in the original's order of channels."""
@@ -84,21 +120,10 @@ class RankingHead(nn.Module):
         if self.mask_channel:
             parts.append(max_pool2(mask_prob[..., None]).astype(features.dtype))
         if self.position == "maps":
-            embedded = nn.relu(Conv(2, dtype=self.dtype, name="position_conv")(maps))
+            embedded = nn.relu(self.position_conv(maps))
             self.sow("intermediates", "position", embedded)
             parts += [maps, embedded]
         return jnp.concatenate([p.astype(self.dtype) for p in parts], axis=-1)
-
-    def _tokens(self, x):
-        """[B, R, S, S, C] -> one visual token a region, [B, R, D]."""
-        for i in range(self.depth):
-            stride = 2 if i == self.depth - 1 else 1
-            x = Conv(self.channels, stride=stride, dtype=self.dtype, name=f"conv{i + 1}")(x)
-            x = nn.relu(x)
-        x = x.reshape(*x.shape[:-3], -1)
-        for i, width in enumerate(self.hidden):
-            x = nn.relu(Dense(width, dtype=self.dtype, name=f"fc{i + 1}")(x))
-        return x
 
     def _place(self, tokens, xyxy, image_hw):
         """Adds or concatenates what "center", "box", "grid" and "grid_scale" say of the box."""
@@ -107,23 +132,18 @@ class RankingHead(nn.Module):
         extent = (xyxy[..., 2:] - xyxy[..., :2]) / size
         if self.slipped_height:
             extent = extent.at[..., 1].set(2 * center[..., 1])
-        tokens = tokens.astype(jnp.float32)
         if self.position == "center":
-            tokens = jnp.concatenate([tokens, center], axis=-1)
-        elif self.position == "box":
-            tokens = jnp.concatenate([tokens, center, extent], axis=-1)
-        elif self.position in ("grid", "grid_scale"):
-            tokens = tokens + self._embedding("center_embedding", self.center_grid, center, tokens)
-            if self.position == "grid_scale":
-                tokens = tokens + self._embedding(
-                    "scale_embedding", self.scale_grid, extent, tokens
-                )
+            return jnp.concatenate([tokens, center], axis=-1)
+        if self.position == "box":
+            return jnp.concatenate([tokens, center, extent], axis=-1)
+        if self.position in ("grid", "grid_scale"):
+            tokens = tokens + _look_up(self.center_embedding, self.center_grid, center)
+        if self.position == "grid_scale":
+            tokens = tokens + _look_up(self.scale_embedding, self.scale_grid, extent)
         return tokens
 
-    def _embedding(self, name, cells, share, tokens):
-        """Looks up the cell of share f32[B, R, 2] (x, y in 0..1) in a learnt cells x cells grid."""
-        table = self.param(name, nn.initializers.uniform(1.0), (cells**2, tokens.shape[-1]))
-        column, row = jnp.moveaxis(
-            jnp.clip(jnp.floor(share * cells), 0, cells - 1).astype(jnp.int32), -1, 0
-        )
-        return table[column * cells + row]
+
+def _look_up(table, cells, share):
+    """The rows of a learnt cells x cells grid where share f32[B, R, 2] (x, y in 0..1) lies."""
+    cell = jnp.clip(jnp.floor(share * cells), 0, cells - 1).astype(jnp.int32)
+    return table[cell[..., 0] * cells + cell[..., 1]]

@@ -1,12 +1,13 @@
 """VoVNetV2: one-shot aggregation with effective squeeze-and-excitation (CenterMask paper)."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sor_jax.models.layers import Conv, bias_uniform, norm_layer, torch_uniform
+from sor_jax.models.layers import Conv, DepthwiseConv, bias_uniform, norm_layer, torch_uniform
 from sor_jax.ops.coords import inside
 
 
@@ -20,6 +21,7 @@ class VoVNetSpec:
       layers: 3x3 convolutions in a block.
       blocks: blocks in each stage.
       stem: channels of the three convolutions before stage 2.
+      depthwise: each 3x3 convolution but the first is a depthwise one and a 1x1 one.
     """
 
     conv: tuple[int, ...] = (128, 160, 192, 224)
@@ -27,38 +29,55 @@ class VoVNetSpec:
     layers: int = 5
     blocks: tuple[int, ...] = (1, 1, 2, 2)
     stem: tuple[int, int, int] = (64, 64, 128)
+    depthwise: bool = False
 
 
+_SLIM = {"conv": (64, 80, 96, 112), "out": (112, 256, 384, 512)}
+_19 = {"layers": 3, "blocks": (1, 1, 1, 1)}
 VOVNETS = {
-    "vovnet19_slim": VoVNetSpec((64, 80, 96, 112), (112, 256, 384, 512), 3, (1, 1, 1, 1)),
-    "vovnet19": VoVNetSpec(layers=3, blocks=(1, 1, 1, 1)),
+    "vovnet19_slim_dw": VoVNetSpec(**_SLIM, **_19, stem=(64, 64, 64), depthwise=True),
+    "vovnet19_slim": VoVNetSpec(**_SLIM, **_19),
+    "vovnet19_dw": VoVNetSpec(**_19, stem=(64, 64, 64), depthwise=True),
+    "vovnet19": VoVNetSpec(**_19),
     "vovnet39": VoVNetSpec(),
     "vovnet57": VoVNetSpec(blocks=(1, 1, 4, 3)),
 }
 
 
 class ConvNormRelu(nn.Module):
-    """Convolution without bias, norm, ReLU; what lies outside the photograph becomes 0."""
+    """Convolution without bias, norm, ReLU; what lies outside the photograph becomes 0.
+
+    Attributes:
+      features, kernel, stride, dtype: as of Conv.
+      norm: "frozen_bn" or "group".
+      depthwise: a 3x3 convolution of each channel alone, then a 1x1 one.
+    """
 
     features: int
     kernel: int = 3
     stride: int = 1
     norm: str = "frozen_bn"
+    depthwise: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x, where):
         """[B, H, W, C], bool[B, h, w, 1] of the result's size -> [B, h, w, features]."""
+        kernel, stride, name = self.kernel, self.stride, "conv"
+        if self.depthwise:
+            x = DepthwiseConv(stride, dtype=self.dtype, name="depthwise")(x)
+            kernel, stride, name = 1, 1, "pointwise"
         x = Conv(
             self.features,
-            self.kernel,
-            self.stride,
+            kernel,
+            stride,
             use_bias=False,
             kernel_init=torch_uniform(),
             dtype=self.dtype,
-            name="conv",
+            name=name,
         )(x)
-        x = norm_layer(self.norm, self.dtype, name="norm")(x, where)
+        name = "pointwise_norm" if self.depthwise else "norm"
+        x = norm_layer(self.norm, self.dtype, name=name)(x, where)
         return jnp.where(where, nn.relu(x), 0)
 
 
@@ -85,6 +104,7 @@ class OsaBlock(nn.Module):
     Attributes:
       conv, out, layers: as of VoVNetSpec.
       identity: whether the input is added to the result.
+      depthwise: as of VoVNetSpec; the chain then starts with a 1x1 convolution to its width.
     """
 
     conv: int
@@ -92,17 +112,21 @@ class OsaBlock(nn.Module):
     layers: int
     identity: bool
     norm: str = "frozen_bn"
+    depthwise: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x, where):
         """[B, H, W, C] -> [B, H, W, out]."""
-        outputs = [x]
+        unit = functools.partial(ConvNormRelu, norm=self.norm, dtype=self.dtype)
+        outputs, y = [x], x
+        if self.depthwise and x.shape[-1] != self.conv:
+            y = unit(self.conv, 1, name="reduction")(y, where)
         for i in range(self.layers):
-            layer = ConvNormRelu(self.conv, norm=self.norm, dtype=self.dtype, name=f"layer_{i}")
-            outputs.append(layer(outputs[-1], where))
+            y = unit(self.conv, depthwise=self.depthwise, name=f"layer_{i}")(y, where)
+            outputs.append(y)
         y = jnp.concatenate(outputs, axis=-1)
-        y = ConvNormRelu(self.out, 1, norm=self.norm, dtype=self.dtype, name="concat")(y, where)
+        y = unit(self.out, 1, name="concat")(y, where)
         y = SqueezeExcite(dtype=self.dtype, name="ese")(y, where)
         return x + y if self.identity else y
 
@@ -137,7 +161,13 @@ class VoVNet(nn.Module):
             zip(spec.stem, (2, 1, 2), (2, 2, 4), strict=True)
         ):
             layer = ConvNormRelu(
-                features, 3, stride, norm=self.norm, dtype=self.dtype, name=f"stem_{i + 1}"
+                features,
+                3,
+                stride,
+                norm=self.norm,
+                depthwise=spec.depthwise and i > 0,
+                dtype=self.dtype,
+                name=f"stem_{i + 1}",
             )
             x = layer(x, wheres[at])
         maps = [x]
@@ -150,6 +180,7 @@ class VoVNet(nn.Module):
                     spec.layers,
                     identity=b > 0,
                     norm=self.norm,
+                    depthwise=spec.depthwise,
                     dtype=self.dtype,
                     name=f"stage{i + 2}_{b + 1}",
                 )

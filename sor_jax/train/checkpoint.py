@@ -1,21 +1,25 @@
-"""Checkpoints: the state and the data's position together, the last and the best kept.
+"""Checkpoints: the state and the data's position together, the last two and the best kept.
 
 A workdir holds `checkpoints/STEP`, each written beside its place and renamed when it is whole, and
-`best.json`, which says which of them scored best. Only this file knows orbax.
+`best.json`, which says which of them scored best.
 """
 
+import contextlib
 import json
-import math
 import os
 import pathlib
+import shutil
 from typing import Any, Protocol
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
-FOLDER = "checkpoints"
-BEST = "best.json"
-LOWER_IS_BETTER = ("mae",)
+from sor_jax.train.best import BestScore
+from sor_jax.train.hosts import barrier, is_primary
+from sor_jax.train.manifest import write_manifest
+from sor_jax.train.saved import FOLDER, find_any_damage, no_tracebacks, saved_shapes, steps_in
+
+ASIDE = "damaged"
 
 
 class DataPosition(Protocol):
@@ -29,23 +33,26 @@ class DataPosition(Protocol):
 
 
 class Checkpoints:
-    """The checkpoints of one workdir.
+    """The checkpoints of one workdir; of a newest one that is damaged it takes the one before.
 
     Args:
       workdir: made where it is missing.
-      best_metric: what `note_score` is told; with "" only the last checkpoint is kept.
+      best_metric: what `note_score` is told; with "" no checkpoint is kept for its score.
     """
 
     def __init__(self, workdir: str | os.PathLike, *, best_metric: str = ""):
-        self._workdir = pathlib.Path(workdir).absolute()
-        self._metric = best_metric
+        self._workdir, self._failed = pathlib.Path(workdir).absolute(), False
+        self._best = BestScore(self._workdir, best_metric)
+        if is_primary():
+            self._set_damaged_aside()
+        barrier("checkpoints checked")
         context = ocp.Context()
         # Weights shrink by 12 %, and compressing takes as much memory as the state once more.
         context.array.saving.use_compression = False
         self._orbax = ocp.training.Checkpointer(
             self._workdir / FOLDER,
             context=context,
-            preservation_policy=_LastAndBest(self),
+            preservation_policy=_LastTwoAndBest(self._best),
             cleanup_tmp_directories=True,
         )
 
@@ -58,8 +65,7 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """The step that scored best, None before the first score."""
-        best = self._best()
-        return best["step"] if best else None
+        return self._best.step
 
     def folder(self, step: int) -> pathlib.Path:
         """Where the checkpoint of a step lies."""
@@ -68,7 +74,22 @@ class Checkpoints:
     def save(self, step: int, state: Any, data: DataPosition) -> None:
         """Writes the state and the data's position; returns when both are safe on the disk."""
         parts = {"state": state, "data": _Position(data)}
-        self._orbax.save_checkpointables(step, parts, force=True)
+        try:
+            with no_tracebacks():
+                self._check_space(state)
+                self._orbax.save_checkpointables(step, parts, force=True)
+            if is_primary():
+                write_manifest(self.folder(step))
+        except (OSError, ValueError) as error:
+            self._failed = True
+            for left_over in (self._workdir / FOLDER).glob(f"{step}.*tmp*"):
+                shutil.rmtree(left_over, ignore_errors=True)
+            last = self.last_step
+            intact = f"{self.folder(last)} is intact" if last else "there is none before it"
+            raise OSError(
+                f"step {step} cannot be saved in {self._workdir / FOLDER}: {error}. {intact}; "
+                "make room and give the same command again"
+            ) from None
 
     def restore(self, abstract: Any, data: DataPosition) -> Any:
         """The last state, its leaves placed as `abstract` says; moves `data` to where it was.
@@ -87,78 +108,38 @@ class Checkpoints:
         return self._orbax.load_checkpointables(self.last_step, parts)["state"]
 
     def note_score(self, step: int, value: float | None) -> bool:
-        """Marks a saved step as the best if its score is; returns whether it is.
-
-        Equal scores leave the earlier one; None or NaN is no score.
-        """
-        if not self._metric or value is None or not math.isfinite(value):
-            return False
-        sign = -1 if self._metric in LOWER_IS_BETTER else 1
-        best = self._best()
-        if best and sign * value <= sign * best["value"]:
-            return False
-        text = json.dumps({"step": step, "metric": self._metric, "value": float(value)})
-        part = self._workdir / f"{BEST}.part"
-        part.write_text(text + "\n")
-        part.replace(self._workdir / BEST)
-        return True
+        """Marks a saved step as the best if its score is; returns whether it is."""
+        return self._best.note(step, value)
 
     def close(self) -> None:
         """Ends orbax's background threads."""
-        self._orbax.close()
+        if not self._failed:
+            self._orbax.close()
+            return
+        with no_tracebacks(), contextlib.suppress(Exception):  # it was raised by save
+            self._orbax.close()
 
-    def _best(self):
-        best = _read_best(self._workdir)
-        return best if best and best["metric"] == self._metric else None
+    def _check_space(self, state: Any) -> None:
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._workdir).free
+        if is_primary() and free < needed:
+            raise OSError(f"it takes {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free")
 
-
-def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathlib.Path:
-    """The folder of one checkpoint.
-
-    Args:
-      source: a workdir, or one checkpoint already, such as WORKDIR/checkpoints/4000.
-      prefer: of a workdir "best" (the last where none has a score) or "last".
-    """
-    if prefer not in ("best", "last"):
-        raise ValueError(f"prefer is {prefer!r}: it must be 'best' or 'last'")
-    source = pathlib.Path(source).absolute()
-    if (source / "state").is_dir():
-        return source
-    root = source / FOLDER
-    steps = sorted(int(path.name) for path in root.glob("*") if path.name.isdigit())
-    if not steps:
-        raise FileNotFoundError(
-            f"no checkpoint in {source}: looked for {root}/STEP; give the --workdir of a training "
-            "run or one of the checkpoints in it"
-        )
-    best = _read_best(source)
-    if prefer == "best" and best and best["step"] in steps:
-        return root / str(best["step"])
-    return root / str(steps[-1])
-
-
-def saved_shapes(folder: pathlib.Path) -> Any:
-    """The tree of the saved state with its leaves' shapes, wrapped in jax.ShapeDtypeStruct."""
-    tree = ocp.metadata(folder).metadata
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
-
-
-def read_part(folder: pathlib.Path, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Only those leaves of a saved state that `abstract` names."""
-    context = ocp.Context()
-    context.pytree.loading.partial_load = True
-    with context:
-        return ocp.load_checkpointables(folder, {"state": abstract})["state"]
-
-
-def write_state(folder: str | os.PathLike, state: Any) -> None:
-    """Writes one checkpoint on its own, without the data's position."""
-    ocp.save_checkpointables(pathlib.Path(folder).absolute(), {"state": state})
-
-
-def _read_best(workdir: pathlib.Path) -> dict[str, Any] | None:
-    path = workdir / BEST
-    return json.loads(path.read_text()) if path.exists() else None
+    def _set_damaged_aside(self) -> None:
+        root = self._workdir / FOLDER
+        for step in sorted(steps_in(root), reverse=True):
+            folder = root / str(step)
+            damage = find_any_damage(folder)
+            if damage is None:
+                return
+            aside = self._workdir / ASIDE / str(step)
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+            self._best.forget(step)
+            before = max(steps_in(root), default=0)
+            taken = f"step {before} is taken instead" if before else "none is left: from the start"
+            print(f"{folder} is damaged ({damage}) and put aside in {aside}; {taken}", flush=True)
 
 
 def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
@@ -166,16 +147,16 @@ def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
 
 
-class _LastAndBest:
+class _LastTwoAndBest:
     """Orbax's question which checkpoints stay."""
 
-    def __init__(self, owner: Checkpoints):
-        self._owner = owner
+    def __init__(self, best: BestScore):
+        self._best = best
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         del context
         steps = [checkpoint.step for checkpoint in checkpoints]
-        return [step in (max(steps), self._owner.best_step) for step in steps]
+        return [step in (*sorted(steps)[-2:], self._best.step) for step in steps]
 
 
 class _Position:
@@ -189,7 +170,8 @@ class _Position:
 
         async def write():
             folder = await directory.await_creation()
-            (folder / "position.json").write_text(text)
+            if is_primary():
+                (folder / "position.json").write_text(text)
 
         return write()
 

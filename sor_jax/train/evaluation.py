@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 from sor_jax.build import build_model, build_predict, init_variables
 from sor_jax.evaluate import evaluate
 from sor_jax.metrics.table import table
-from sor_jax.train.checkpoint import find_checkpoint
 from sor_jax.train.experiment import build_eval_batches, open_split
 from sor_jax.train.logging import duration
+from sor_jax.train.provenance import FILE, read_provenance, with_normalisation
+from sor_jax.train.saved import find_checkpoint
 from sor_jax.train.sharding import make_mesh, replicated
 from sor_jax.train.step import make_predict
 from sor_jax.train.weights import load_variables
@@ -32,7 +33,8 @@ def evaluate_checkpoint(
 
     Args:
       config: the one that the model was trained with; config.eval.max_images limits the split.
-      workdir: of the training run, or one checkpoint in it.
+        The input normalisation is the weights' own.
+      workdir: of the training run, or one checkpoint in it, or converted weights.
       split: train, val or test.
       out_dir: see `evaluate`; WORKDIR/evaluation/SPLIT where it is None.
       prefer: "best" (the last where none has a score) or "last".
@@ -44,7 +46,13 @@ def evaluate_checkpoint(
     folder = find_checkpoint(workdir, prefer=prefer)
     if out_dir is None:
         out_dir = _run_folder(workdir, folder) / "evaluation" / split
-    config = config.copy_and_resolve_references()
+    provenance = read_provenance(workdir)
+    if provenance and provenance.fresh:
+        raise ValueError(
+            f"{folder} is a start for training, not a whole model: it lacks "
+            f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
+        )
+    config = with_normalisation(config, provenance).copy_and_resolve_references()
     config.init_from = str(folder)  # so that nobody warns of a start without weights
     abstract = jax.eval_shape(lambda: start_variables(config))
     variables = load_variables(folder, abstract)
@@ -86,6 +94,6 @@ def start_variables(config: ConfigDict):
 
 def _run_folder(workdir, folder) -> pathlib.Path:
     workdir = pathlib.Path(workdir).absolute()
-    if workdir == folder:
+    if workdir == folder and not (folder / FILE).is_file():
         raise ValueError(f"{workdir} is one checkpoint: say with --out where the results go")
     return workdir

@@ -47,6 +47,7 @@ def build_experiment(config) -> Experiment:
             open_split(config, "train"),
             image_hw=tuple(config.data.image_hw),
             max_objects=config.data.max_objects,
+            max_edges=config.data.max_edges,
             batch_size=config.train.batch_size,
             seed=config.seed,
             flip=config.data.flip,

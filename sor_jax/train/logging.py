@@ -1,11 +1,14 @@
 """Where numbers go: a line on stdout, metrics.jsonl and TensorBoard, all with the same ones."""
 
+import contextlib
 import json
 import os
 import pathlib
+import time
 
 import numpy as np
-import tensorboardX
+
+from sor_jax.train.board import Board
 
 FILE = "metrics.jsonl"
 
@@ -27,25 +30,36 @@ class MetricsLog:
         part = path.with_name(f"{FILE}.part")
         part.write_text("".join(_line(record) for record in self.records))
         part.replace(path)
-        self._file = path.open("a")
-        self._board = tensorboardX.SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=start_step + 1
-        )
+        self._path, self._file, self._failed = path, path.open("a"), False
+        self._board = Board(workdir / "tensorboard", purge_step=start_step + 1)
 
     def write(self, step: int, values: dict[str, float | int | None]) -> None:
-        """Appends a record and puts its numbers on TensorBoard; None is null and shows nowhere."""
+        """Appends a record and puts its numbers on TensorBoard; None is null and shows nowhere.
+
+        Returns when both are on the disk, so that a checkpoint that is saved later never knows of
+        a step that they do not.
+        """
         record = {"step": step, **values}
+        line = _line(record)
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            for name, value in values.items():
+                if value is not None:
+                    self._board.scalar(step, name, value)
+            self._board.flush()
+        except OSError as error:
+            self._failed = True
+            raise OSError(
+                f"{self._path} or tensorboard/ beside it cannot be written: {error}. The last "
+                "checkpoint is intact; make room and give the same command again"
+            ) from None
         self.records.append(record)
-        self._file.write(_line(record))
-        self._file.flush()
-        for name, value in values.items():
-            if value is not None:
-                self._board.add_scalar(name, value, step)
-        self._board.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
         """Puts a picture u8[H, W, 3] on TensorBoard."""
-        self._board.add_image(name, picture, step, dataformats="HWC")
+        self._board.image(step, name, picture)
 
     def has(self, step: int, prefix: str) -> bool:
         """Whether a record of this step holds a name that starts with `prefix`."""
@@ -56,8 +70,10 @@ class MetricsLog:
 
     def close(self) -> None:
         """Closes both files."""
-        self._file.close()
-        self._board.close()
+        for file in (self._file, self._board):
+            # What could not be written was said by `write`.
+            with contextlib.suppress(OSError) if self._failed else contextlib.nullcontext():
+                file.close()
 
 
 def read_records(path: str | os.PathLike) -> list[dict]:
@@ -78,20 +94,26 @@ def read_records(path: str | os.PathLike) -> list[dict]:
 
 
 def training_line(step: int, steps: int, values: dict[str, float]) -> str:
-    """One line of training: step, losses, rate, images a second, time left.
+    """One line of training: step, losses, rate, images a second, wait for input, time left.
 
     Args:
       step: steps done of `steps`.
       values: a record of training; "loss/NAME" is shown as NAME, the total first.
     """
     losses = {name[5:]: value for name, value in values.items() if name.startswith("loss/")}
-    losses = {"total": losses.pop("total"), **losses}
     parts = [f"step {step}/{steps}"]
-    parts.append("loss " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+    if losses:
+        losses = {"total": losses.pop("total"), **losses}
+        parts.append("loss " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+    else:
+        parts.append("every step skipped")
     parts.append(f"rate {values['rate']:.2e}")
     if "images_per_second" in values:
         parts.append(f"{values['images_per_second']:.1f} images/s")
-        parts.append(f"{duration(values['seconds_left'])} left")
+        parts.append(f"input wait {values['input_wait']:.0%}")
+        left = values["seconds_left"]
+        end = time.strftime("%a %H:%M", time.localtime(time.time() + left))
+        parts.append(f"{duration(left)} left, until {end}")
     return " | ".join(parts)
 
 

@@ -8,86 +8,119 @@ import collections
 import contextlib
 import os
 import pathlib
+import time
 
 from ml_collections import ConfigDict
 
-from sor_jax.metrics.scoreboard import Scoreboard
 from sor_jax.train.checkpoint import Checkpoints
+from sor_jax.train.choices import check_choices
+from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
+from sor_jax.train.hosts import say
 from sor_jax.train.logging import MetricsLog, duration, training_line
-from sor_jax.train.meter import Meter
+from sor_jax.train.meter import EXAMPLES, Meter
+from sor_jax.train.parting import goodbye
 from sor_jax.train.periodic import PeriodicEvaluation
-from sor_jax.train.resume import first_state
+from sor_jax.train.resume import Position, first_config, first_state
 from sor_jax.train.sharding import make_mesh, put
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
-from sor_jax.train.step import make_train_step
+from sor_jax.train.step import all_finite, make_train_step
+from sor_jax.train.trace import Trace
+from sor_jax.train.workdir import claim
 
 _IN_FLIGHT = 2  # steps that the host may run ahead; the batch of each lies on the devices
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
+def train_and_evaluate(
+    config: ConfigDict, workdir: str | os.PathLike, *, force: bool = False
+) -> TrainState:
     """Trains what a config describes, going on where the workdir's last checkpoint ends.
 
-    Leaves in the workdir: checkpoints/ (the last and the best), best.json, metrics.jsonl,
-    tensorboard/, examples/STEP/ID.png and config.json. On SIGTERM or SIGINT it ends the step or
-    breaks the evaluation off, saves and returns. A loss or gradient that is not finite raises
-    FloatingPointError and is never saved.
+    Leaves in the workdir: checkpoints/ (the last two and the best), best.json, metrics.jsonl,
+    tensorboard/, examples/STEP/ID.png, config.json and environment.jsonl. The input normalisation
+    is that of the weights that the run starts from, where they say it. On SIGTERM or SIGINT it
+    ends the step or breaks the evaluation off, saves and returns. A loss or gradient that is not
+    finite raises FloatingPointError and is never saved, or skips the step, as
+    config.train.on_nonfinite says.
+
+    Args:
+      config: see configs/base.py.
+      workdir: one that another config made, or another process holds, is refused.
+      force: go on in a workdir that another config made.
 
     Returns:
       The state after the last step done; its `step` is below config.train.steps if a signal came.
     """
-    return fit(build_experiment(config), config, workdir)
+    config = first_config(config, workdir)
+    return fit(build_experiment(config), config, workdir, force=force)
 
 
-def fit(experiment: Experiment, config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
+def fit(
+    experiment: Experiment,
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    force: bool = False,
+) -> TrainState:
     """As train_and_evaluate, for an experiment that is built already."""
-    _check_metric(config.eval.best_metric)
+    check_choices(config)
     workdir = pathlib.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.callback(experiment.train_batches.close)
+        stop = stack.enter_context(StopRequest())
+        stack.enter_context(claim(workdir, config, force=force))
         checkpoints = Checkpoints(workdir, best_metric=config.eval.best_metric)
         stack.callback(checkpoints.close)
         mesh = make_mesh(config.train.batch_size)
-        state = first_state(experiment, config, mesh, checkpoints)
-        (workdir / "config.json").write_text(config.to_json_best_effort(indent=1) + "\n")
+        meter = Meter(config.train.batch_size, max_skipped=config.train.max_skipped_steps)
+        position = Position(experiment.train_batches, meter)
+        state = first_state(experiment, config, mesh, checkpoints, position)
+        for change in record_environment(workdir, int(state.step)):
+            say(f"{change}: from here on numbers may differ in their last digits")
         log = MetricsLog(workdir, start_step=int(state.step))
         stack.callback(log.close)
         evaluation = PeriodicEvaluation(experiment, config.eval, workdir, mesh, log)
-        stop = stack.enter_context(StopRequest())
-        loop = _Loop(experiment, config, mesh, checkpoints, log, evaluation, stop)
-        return loop.run(state)
+        trace = Trace(tuple(config.train.profile_steps), workdir)
+        stack.callback(trace.close)
+        loop = _Loop(experiment, config, mesh, checkpoints, log, meter, position, evaluation)
+        return loop.run(state, stop, trace)
 
 
 class _Loop:
-    def __init__(self, experiment, config, mesh, checkpoints, log, evaluation, stop):
+    def __init__(self, experiment, config, mesh, checkpoints, log, meter, position, evaluation):
         self._batches, self._mesh = experiment.train_batches, mesh
-        self._step = make_train_step(experiment.objective, build_optimizer(config), mesh)
+        self._step = make_train_step(
+            experiment.objective,
+            build_optimizer(config),
+            mesh,
+            skip_nonfinite=config.train.on_nonfinite == "skip",
+        )
         self._rate, self._config = build_schedule(config), config.train
         self._at_start = config.eval.at_start
         self._metric = config.eval.best_metric
         self._checkpoints, self._log = checkpoints, log
-        self._evaluation, self._stop = evaluation, stop
-        self._meter = Meter(config.train.batch_size)
+        self._meter, self._position, self._evaluation = meter, position, evaluation
         self._in_flight = collections.deque()
 
-    def run(self, state: TrainState) -> TrainState:
+    def run(self, state: TrainState, stop: StopRequest, trace: Trace) -> TrainState:
         first, steps = int(state.step), self._config.steps
         for done in range(first, steps + 1):
-            stopping = self._stop.requested
+            stopping = stop.requested
             if done > first and (stopping or self._save_due(done)):
                 self._save(done, state)
             if not stopping and self._evaluation_due(done):
-                stopping = not self._evaluate(done, state)
+                stopping = not self._evaluate(done, state, stop)
             if stopping or done == steps:
                 break
+            trace.before(done + 1)
             state = self._train(done, state)
+            trace.after(done + 1, state.step)
             if done == first:
                 self._report_compiling(state)
             if _due(done + 1, self._config.log_every) or done + 1 == steps:
                 self._write_line(done + 1)
-        self._say_goodbye(int(state.step))
+        say(goodbye(int(state.step), steps, self._checkpoints, self._meter, self._metric))
         return state
 
     def _save_due(self, done: int) -> bool:
@@ -104,12 +137,14 @@ class _Loop:
 
     def _save(self, done: int, state: TrainState) -> None:
         self._check()
-        self._checkpoints.save(done, state, self._batches)
+        if not all_finite(state.params):
+            raise FloatingPointError(self._advise(f"a parameter is not finite after step {done}"))
+        self._checkpoints.save(done, state, self._position)
         self._meter.restart_clock()
 
-    def _evaluate(self, done: int, state: TrainState) -> bool:
+    def _evaluate(self, done: int, state: TrainState, stop: StopRequest) -> bool:
         """Returns whether the evaluation got to its end."""
-        metrics = self._evaluation(done, state, self._stop)
+        metrics = self._evaluation(done, state, stop)
         self._meter.restart_clock()
         if metrics is None:
             return False
@@ -119,10 +154,15 @@ class _Loop:
         return True
 
     def _train(self, done: int, state: TrainState) -> TrainState:
+        asked = time.perf_counter()
         batch = next(self._batches)
-        left_out = {"data/objects_left_out": float(batch["objects_left_out"].sum())}
+        waited = time.perf_counter() - asked
+        counts = {
+            "data/objects_left_out": float(batch["objects_left_out"].sum()),
+            EXAMPLES: float(batch["valid"].sum()),
+        }
         state, scalars = self._step(state, put(batch, self._mesh))
-        self._meter.add(done + 1, {**scalars, **left_out})
+        self._meter.add(done + 1, {**scalars, **counts}, waited=waited)
         self._in_flight.append(scalars["loss/total"])
         if len(self._in_flight) > _IN_FLIGHT:
             self._in_flight.popleft().block_until_ready()
@@ -131,7 +171,7 @@ class _Loop:
     def _report_compiling(self, state: TrainState) -> None:
         """Waits for the first step, so that compiling does not count as speed."""
         state.step.block_until_ready()
-        print(f"first step, with compiling: {duration(self._meter.seconds)}", flush=True)
+        say(f"first step, with compiling: {duration(self._meter.seconds)}")
         self._meter.restart_clock()
 
     def _write_line(self, done: int) -> None:
@@ -141,37 +181,20 @@ class _Loop:
             images_left = (self._config.steps - done) * self._config.batch_size
             values["seconds_left"] = images_left / values["images_per_second"]
         self._log.write(done, values)
-        print(training_line(done, self._config.steps, values), flush=True)
+        say(training_line(done, self._config.steps, values))
 
     def _check(self) -> None:
         try:
             self._meter.check()
         except FloatingPointError as error:
-            last = self._checkpoints.last_step
-            kept = f"step {last} in {self._checkpoints.folder(last)}" if last else "none yet"
-            raise FloatingPointError(
-                f"{error}. The last good checkpoint stays: {kept}. Try a lower optim.rate or "
-                "optim.clip_norm, or look at the data of these steps"
-            ) from None
+            raise FloatingPointError(self._advise(str(error))) from None
 
-    def _say_goodbye(self, done: int) -> None:
-        steps, last = self._config.steps, self._checkpoints.last_step
-        saved = f"saved in {self._checkpoints.folder(last)}" if last else "nothing to save yet"
-        if done < steps:
-            print(f"stopped after step {done} of {steps}, {saved}", flush=True)
-            print("the same command goes on from there", flush=True)
-        else:
-            best = self._checkpoints.best_step
-            scored = f"step {best}" if best else "none"
-            print(f"all {steps} steps are done, {saved}; best by {self._metric}: {scored}")
-
-
-def _check_metric(name: str) -> None:
-    names = list(Scoreboard().result())
-    if name and name not in names:
-        raise ValueError(
-            f"config.eval.best_metric is {name!r}; expected one of {', '.join(names)}, or '' to "
-            "keep the last checkpoint only"
+    def _advise(self, problem: str) -> str:
+        last = self._checkpoints.last_step
+        kept = f"step {last} in {self._checkpoints.folder(last)}" if last else "none yet"
+        return (
+            f"{problem}. The last good checkpoint stays: {kept}. Try a lower optim.rate or "
+            "optim.clip_norm, or look at the data of these steps"
         )
 
 

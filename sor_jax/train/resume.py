@@ -1,16 +1,52 @@
-"""The state that a run begins with."""
+"""The config and the state that a run begins with."""
+
+import os
+import pathlib
 
 import jax
+from ml_collections import ConfigDict
 
-from sor_jax.train.checkpoint import Checkpoints
+from sor_jax.train.checkpoint import Checkpoints, DataPosition
 from sor_jax.train.experiment import Experiment, build_optimizer
+from sor_jax.train.hosts import say
+from sor_jax.train.meter import Meter
+from sor_jax.train.provenance import read_provenance, with_normalisation
+from sor_jax.train.saved import FOLDER, steps_in
 from sor_jax.train.sharding import replicated
 from sor_jax.train.state import TrainState, count_params, create_state
 from sor_jax.train.weights import check_same_model, init_variables_from
 
 
-def first_state(experiment: Experiment, config, mesh, checkpoints: Checkpoints) -> TrainState:
-    """The last checkpoint's state, with the data moved to its place, or a fresh one.
+def first_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
+    """The config with the input normalisation of the weights that the run goes on from.
+
+    These are the workdir's own where it has checkpoints, else those of config.init_from.
+    """
+    resumed = steps_in(pathlib.Path(workdir) / FOLDER)
+    source = workdir if resumed else config.init_from
+    return with_normalisation(config, read_provenance(source) if source else None)
+
+
+class Position:
+    """Where a run is, beside its state: the data's position, and what the meter has not told."""
+
+    def __init__(self, batches: DataPosition, meter: Meter):
+        self._batches, self._meter = batches, meter
+
+    def get_state(self) -> dict:
+        """For JSON."""
+        return {"batches": self._batches.get_state(), "meter": self._meter.get_state()}
+
+    def set_state(self, state: dict) -> None:
+        """Takes what `get_state` gave."""
+        self._batches.set_state(state["batches"])
+        self._meter.set_state(state["meter"])
+
+
+def first_state(
+    experiment: Experiment, config, mesh, checkpoints: Checkpoints, position: Position
+) -> TrainState:
+    """The last checkpoint's state, with `position` moved to its place, or a fresh one.
 
     A fresh one takes what it can from config.init_from. Either is replicated over the mesh.
     """
@@ -29,10 +65,10 @@ def first_state(experiment: Experiment, config, mesh, checkpoints: Checkpoints) 
         )
         folder = checkpoints.folder(last)
         check_same_model(folder, abstract.variables)
-        print(f"going on from step {last}: {folder}", flush=True)
-        return checkpoints.restore(abstract, experiment.train_batches)
+        say(f"going on from step {last}: {folder}")
+        return checkpoints.restore(abstract, position)
     state = jax.jit(create, out_shardings=everywhere)(key)
     if config.init_from:
         state = state.replace(**init_variables_from(config.init_from, state.variables))
-    print(f"starting with {count_params(state.params):,} parameters", flush=True)
+    say(f"starting with {count_params(state.params):,} parameters")
     return state

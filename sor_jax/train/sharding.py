@@ -6,7 +6,7 @@ from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sor_jax.structures import Batch, Boxes, GroundTruth
+from sor_jax.structures import Batch, Boxes, GroundTruth, Polygons
 
 
 def make_mesh(batch_size: int, devices=None) -> Mesh:
@@ -47,6 +47,9 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
         boxes=Boxes(xyxy=batch["gt_boxes"], valid=batch["gt_valid"]),
         rank_class=batch["gt_rank_class"],
         masks=batch["gt_masks"],
+        polygons=Polygons(
+            edges=batch["gt_edges"], part=batch["gt_edge_part"], valid=batch["gt_edge_valid"]
+        ),
     )
     nouns = Batch(
         image=batch["image"], image_hw=batch["image_hw"], gt=ground_truth, valid=batch["valid"]

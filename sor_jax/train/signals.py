@@ -7,7 +7,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Within `with`, the first signal only sets `requested`; the second one acts as usual.
+    """Within `with`, the first signal only sets `requested`; the second one ends the process.
 
     Outside the main thread, where Python has no signals, nothing ever asks.
     """
@@ -22,15 +22,12 @@ class StopRequest:
         return self
 
     def __exit__(self, *_):
-        self._put_back()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number, _):
         self.requested = True
-        self._put_back()
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # not Python's, which waits for a call to return
         name = signal.Signals(number).name
         print(f"{name}: stopping after this step and saving; again to stop at once", flush=True)
-
-    def _put_back(self):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}

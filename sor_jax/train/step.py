@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from sor_jax.structures import Batch
+from sor_jax.train.meter import SKIPPED
 from sor_jax.train.sharding import put, replicated, split
 from sor_jax.train.state import TrainState
 
@@ -16,7 +18,11 @@ Objective = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def make_train_step(
-    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    skip_nonfinite: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Compiles (state, batch) -> (next state, scalars), the state donated.
 
@@ -25,6 +31,9 @@ def make_train_step(
         its sums and counts are over all devices, so losses need no further averaging.
       optimizer: turns the gradient of the total into updates of params.
       mesh: the batch is split over it.
+      skip_nonfinite: where the total or a gradient is not finite, leave the parameters and the
+        optimizer's memory as they are and say so in the scalar "train/skipped_steps", 0 or 1. The
+        step counts all the same: rate and data go on.
 
     Returns:
       The step. Its scalars are the objective's, with "loss/total" and "grad_norm", the global norm
@@ -37,11 +46,14 @@ def make_train_step(
         )
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         scalars = {"loss/total": total, **scalars, "grad_norm": optax.global_norm(grads)}
-        return state.replace(
-            step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            opt_state=opt_state,
-        ), scalars
+        params = optax.apply_updates(state.params, updates)
+        if skip_nonfinite:
+            is_finite = jnp.isfinite(total) & jnp.isfinite(scalars["grad_norm"])
+            params, opt_state = _where(
+                is_finite, (params, opt_state), (state.params, state.opt_state)
+            )
+            scalars[SKIPPED] = 1.0 - is_finite
+        return state.replace(step=state.step + 1, params=params, opt_state=opt_state), scalars
 
     everywhere = replicated(mesh)
     return jax.jit(
@@ -50,6 +62,26 @@ def make_train_step(
         in_shardings=(everywhere, split(mesh)),
         out_shardings=(everywhere, everywhere),
     )
+
+
+@jax.jit
+def all_finite(tree: Any) -> jax.Array:
+    """bool[]: whether no array of a tree holds an inf or a nan."""
+    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
+
+
+def _where(condition, new, old):
+    """`new` where the condition holds, but always the new count that the rate follows."""
+
+    def is_count(node):
+        return isinstance(node, optax.ScaleByScheduleState)
+
+    def choose(new, old):
+        if is_count(new):
+            return new
+        return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+    return jax.tree.map(choose, new, old, is_leaf=is_count)
 
 
 def make_predict(

@@ -7,7 +7,7 @@ import jax
 from absl import logging
 from flax import traverse_util
 
-from sor_jax.train.checkpoint import find_checkpoint, read_part, saved_shapes, write_state
+from sor_jax.train.saved import find_checkpoint, read_part, saved_shapes, write_state
 
 PARTS = ("params", "frozen")
 

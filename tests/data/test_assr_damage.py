@@ -9,7 +9,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from data import assr
-from data.assr.objects import check_objects, rle_length
+from data.assr.objects import check_objects
+from data.checks import rle_length
 from tests.data import assr_tree
 
 ANNOTATIONS = "obj_seg_data_train.json"

@@ -10,8 +10,10 @@ def encode(mask):
     return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
-def made_up_record(index=0, *, hw=(24, 32), boxes=((2, 3, 12, 20), (15, 4, 30, 22)), values=None):
-    """Noise whose pixel (0, 0) is `index`, with rectangles for objects."""
+def made_up_record(
+    index=0, *, hw=(24, 32), boxes=((2, 3, 12, 20), (15, 4, 30, 22)), values=None, polygons=None
+):
+    """Noise whose pixel (0, 0) is `index`, with rectangles for objects, as RLEs by default."""
     values = (1.0, 0.9, 0.8, 0.7, 0.6, 0.0)[: len(boxes)] if values is None else values
     image = np.random.default_rng(index).integers(0, 256, (*hw, 3), np.uint8)
     image[0, 0] = index
@@ -23,6 +25,7 @@ def made_up_record(index=0, *, hw=(24, 32), boxes=((2, 3, 12, 20), (15, 4, 30, 2
         image=image,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         masks=[encode(mask) for mask in masks],
+        polygons=[[]] * len(boxes) if polygons is None else polygons,
         rank_order=np.array(values, np.float32).reshape(-1),
         grey=np.zeros(hw, np.uint8),
     )

@@ -7,6 +7,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.share import share_of
 from tests.inputs.fakes import FakeSource
 
 SIZE = {"image_hw": (32, 32), "max_objects": 3}
@@ -38,7 +39,7 @@ def assert_same(got, want):
 
 
 def test_batch_has_the_promised_arrays():
-    (batch,) = batches(1)
+    (batch,) = batches(1, max_edges=8)
     assert {key: (value.shape, value.dtype) for key, value in batch.items()} == {
         "image": ((4, 32, 32, 3), np.uint8),
         "image_hw": ((4, 2), np.int32),
@@ -47,6 +48,9 @@ def test_batch_has_the_promised_arrays():
         "gt_valid": ((4, 3), bool),
         "gt_rank_class": ((4, 3), np.int32),
         "gt_masks": ((4, 3, 32, 32), np.uint8),
+        "gt_edges": ((4, 3, 8, 4), np.float32),
+        "gt_edge_part": ((4, 3, 8), np.int32),
+        "gt_edge_valid": ((4, 3, 8), bool),
         "objects_left_out": ((4,), np.int32),
     }
     assert batch["valid"].all()
@@ -85,22 +89,34 @@ def test_workers_change_nothing(num_workers):
     assert_same(batches(7, num_workers=num_workers, **options), batches(7, **options))
 
 
-@pytest.mark.parametrize("process_count", [2, 4])
-def test_processes_get_together_what_one_would_get(process_count):
-    whole = batches(6, flip=True)
-    parts = [
-        batches(6, flip=True, process_index=p, process_count=process_count)
-        for p in range(process_count)
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize(("processes", "devices", "padded"), [(2, 2, 4), (2, 4, 4), (3, 6, 6)])
+def test_processes_get_together_what_one_would_get(processes, devices, padded, num_workers):
+    source = FakeSource(10, broken=(6,))
+    options = {"flip": True, "source": source, "on_error": "skip"}
+    whole = batches(6, **options)
+    shares = [
+        share_of(4, num_devices=devices, process_index=p, process_count=processes)
+        for p in range(processes)
     ]
+    assert [len(share) for share in shares] == [padded // processes] * processes
+    parts = [batches(6, num_workers=num_workers, share=share, **options) for share in shares]
     for step, want in enumerate(whole):
-        for p in range(process_count):
-            for key, value in parts[p][step].items():
-                np.testing.assert_array_equal(value, want[key][p::process_count], err_msg=key)
+        for key in want:
+            got = np.concatenate([part[step][key] for part in parts])
+            np.testing.assert_array_equal(got[:4], want[key], err_msg=key)
+            assert len(got) == padded
+            assert not got[4:].any() or key in ("image_hw", "gt_rank_class")
 
 
-def test_batch_must_divide_among_processes():
-    with pytest.raises(ValueError, match="batch size 4 does not divide among 3"):
-        batches(1, process_count=3)
+def test_a_share_resumes_where_it_was():
+    share = share_of(3, num_devices=4, process_index=1, process_count=2)
+    want = batches(5, batch_size=3, share=share)
+    iterator = train_iterator(FakeSource(10), batch_size=3, seed=1, share=share, **SIZE)
+    iterator.set_state({"next_index": 3})
+    assert_same([next(iterator), next(iterator)], want[3:])
+    iterator.close()
+    assert want[0]["valid"].tolist() == [True, False]
 
 
 def test_flip_mirrors_about_half():

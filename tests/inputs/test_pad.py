@@ -1,11 +1,14 @@
 """One record -> one image of a batch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sor_jax.inputs.pad import empty_image, pad_record
 from sor_jax.inputs.record import decode_masks
-from tests.inputs.fakes import made_up_record
+from tests.inputs.fakes import encode, made_up_record
+from tests.polygons import coco_fill
 
 SHAPES = {
     "image": ((32, 64, 3), np.uint8),
@@ -15,6 +18,9 @@ SHAPES = {
     "gt_valid": ((5,), bool),
     "gt_rank_class": ((5,), np.int32),
     "gt_masks": ((5, 32, 64), np.uint8),
+    "gt_edges": ((5, 6, 4), np.float32),
+    "gt_edge_part": ((5, 6), np.int32),
+    "gt_edge_valid": ((5, 6), bool),
     "objects_left_out": ((), np.int32),
 }
 
@@ -25,12 +31,10 @@ def spec(image):
 
 @pytest.mark.parametrize("hw", [(24, 32), (32, 64), (100, 80), (10, 90)])
 def test_shapes_do_not_depend_on_the_photograph(hw):
-    boxes = [(1, 1, 9, 9)]
-    assert (
-        spec(pad_record(made_up_record(hw=hw, boxes=boxes), image_hw=(32, 64), max_objects=5))
-        == SHAPES
-    )
-    assert spec(empty_image(image_hw=(32, 64), max_objects=5)) == SHAPES
+    record = made_up_record(hw=hw, boxes=[(1, 1, 9, 9)])
+    sizes = {"image_hw": (32, 64), "max_objects": 5, "max_edges": 6}
+    assert spec(pad_record(record, **sizes)) == SHAPES
+    assert spec(empty_image(**sizes)) == SHAPES
 
 
 def test_untouched_when_the_size_is_right():
@@ -106,3 +110,44 @@ def test_flip_mirrors_all_within_the_photograph(hw):
     assert (flipped["gt_boxes"][2:] == 0).all()  # padding is not moved
     for key in ("gt_rank_class", "gt_valid", "image_hw"):
         np.testing.assert_array_equal(flipped[key], plain[key])
+
+
+def mask_of_edges(image, slot, hw):
+    """The pixels that an object's padded edges enclose, by pycocotools."""
+    valid = image["gt_edge_valid"][slot]
+    edges, part = image["gt_edges"][slot][valid], image["gt_edge_part"][slot][valid]
+    parts = [edges[part == k, :2] for k in range(part.max() + 1)]
+    # Every part is closed: an edge begins where the one before ends.
+    for k, points in enumerate(parts):
+        np.testing.assert_array_equal(edges[part == k, 2:], np.roll(points, -1, axis=0))
+    return coco_fill(parts, hw)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("hw", [(24, 32), (48, 40)])
+def test_polygons_move_with_the_masks(hw, flip):
+    boxes = [(2, 4, 12, 20), (14, 4, 30, 22)]
+    triangle = np.float32([[2, 4], [12, 4], [7, 20]])
+    parts = [
+        np.float32([[14, 4], [22, 4], [22, 22], [14, 22]]),
+        np.float32([[24, 6], [30, 6], [30, 9]]),
+    ]
+    polygons = [[triangle], parts]
+    record = made_up_record(hw=hw, boxes=boxes, polygons=polygons)
+    masks = [encode(coco_fill(part, hw)) for part in polygons]
+    record = dataclasses.replace(record, masks=masks)
+    got = pad_record(record, image_hw=(96, 128), max_objects=3, max_edges=7, flip=flip)
+    assert got["gt_edge_valid"].sum(axis=1).tolist() == [3, 7, 0]
+    for slot in range(2):
+        mask = got["gt_masks"][slot]
+        differ = mask_of_edges(got, slot, mask.shape) != mask
+        assert differ.sum() <= 0.12 * mask.sum()  # along the border
+
+
+def test_objects_with_too_many_edges_and_rles_have_none():
+    square = [np.float32([[2, 3], [12, 3], [12, 20], [2, 20]])]
+    for polygons, max_edges, want in (([square, []], 4, [4, 0]), ([square, []], 3, [0, 0])):
+        record = made_up_record(polygons=polygons)
+        got = pad_record(record, image_hw=(24, 32), max_objects=2, max_edges=max_edges)
+        assert got["gt_edge_valid"].sum(axis=1).tolist() == want
+        assert got["gt_masks"].any(axis=(1, 2)).all()

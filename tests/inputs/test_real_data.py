@@ -90,6 +90,22 @@ def test_smaller_inputs_keep_boxes_on_masks(opened):
             check_box(mask, box, source[index].image_id)
 
 
+def test_most_outlines_fit_and_enclose_the_masks(opened):
+    source, sizes = opened("coco_salicon_mini", "train"), {"image_hw": (480, 640), "max_objects": 5}
+    ranked = outlined = 0
+    for index in range(len(source)):
+        got = pad_record(source[index], max_edges=192, **sizes)
+        ranked += got["gt_valid"].sum()
+        for slot in np.flatnonzero(got["gt_edge_valid"].any(axis=1)):
+            outlined += 1
+            x0, y0, x1, y1 = got["gt_edges"][slot][got["gt_edge_valid"][slot]].T
+            box = [x0.min(), y0.min(), x0.max(), y0.max()]
+            np.testing.assert_allclose(box, got["gt_boxes"][slot], atol=2)
+            area = (x0 * y1 - x1 * y0).sum() / 2
+            np.testing.assert_allclose(area, got["gt_masks"][slot].sum(), rtol=0.1, atol=30)
+    assert outlined > 0.99 * ranked > 0
+
+
 def test_workers_read_real_photographs_in_the_same_order(opened):
     options = {"image_hw": (96, 128), "batch_size": 4, "max_objects": 5, "seed": 3, "flip": True}
     source = opened("pascal_s", "val")

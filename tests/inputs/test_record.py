@@ -57,6 +57,8 @@ def test_decodes_polygons_and_rle():
     got = record.decode_record(example(), where="file")
     want = [assr_tree.mask_of((2, 3, 9, 12), HW), assr_tree.mask_of((10, 1, 20, 15), HW)]
     np.testing.assert_array_equal(record.decode_masks(got.masks, HW), np.stack(want))
+    np.testing.assert_array_equal(got.polygons[0], [[[2, 3], [9, 3], [9, 12], [2, 12]]])
+    assert got.polygons[1] == []  # an RLE
     assert got.image_id == "photo"
     assert (got.image == 50).all()
     np.testing.assert_array_equal(got.boxes, np.float32([[2, 3, 9, 12], [10, 1, 20, 15]]))

@@ -88,3 +88,14 @@ def test_flipped_boxes():
     got = transforms.flip_boxes(boxes, 30)
     np.testing.assert_array_equal(got, [[20, 3, 28, 8]])
     np.testing.assert_array_equal(transforms.flip_boxes(got, 30), boxes)
+
+
+def test_points_move_as_boxes_do():
+    boxes = np.float32([[2, 3, 10, 8], [0, 5, 30, 18]])
+    corners = boxes.reshape(-1, 2)
+    resized = transforms.resize_points(corners, (20, 30), (40, 45))
+    assert resized.dtype == np.float32
+    want = transforms.resize_boxes(boxes, (20, 30), (40, 45))
+    np.testing.assert_array_equal(resized.reshape(-1, 4), want)
+    flipped = transforms.flip_points(corners, 30).reshape(-1, 4)
+    np.testing.assert_array_equal(flipped[:, [2, 1, 0, 3]], transforms.flip_boxes(boxes, 30))

@@ -165,7 +165,8 @@ def head_outputs(model, seed, xyxy):
         logit = bound.masks(pooled)
         prob = nn.sigmoid(logit)
         iou = bound.mask_iou(pooled, prob)
-        return pooled, logit, iou, bound.ranks(pooled, prob, boxes, IMAGE_HW)
+        tokens = bound.tokens(pooled, prob, boxes, IMAGE_HW)
+        return pooled, logit, iou, bound.ranks(tokens, boxes)
 
     @jax.jit
     def run(variables, levels):

@@ -1,13 +1,13 @@
 import json
+import time
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
-from tensorboardX.record_writer import RecordWriter  # noqa: F401 - the format that is read below
 
 from sor_jax.train.logging import MetricsLog, duration, read_records, training_line
-from sor_jax.train.meter import Meter
+from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED, Meter
 
 
 def board_events(workdir):
@@ -85,18 +85,21 @@ def test_a_broken_file_is_named_with_its_line(tmp_path):
         MetricsLog(tmp_path / "other", start_step=0).write(1, {"loss/total": float("nan")})
 
 
-def test_the_line_says_all_there_is_to_know():
+def test_the_line_says_all_there_is_to_know(monkeypatch):
     values = {
         "loss/rank": 0.5,
         "loss/total": 2.0,
         "grad_norm": 9.0,
         "rate": 1e-4,
         "images_per_second": 12.34,
+        "input_wait": 0.254,
         "seconds_left": 3725.0,
     }
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    monkeypatch.setattr("time.localtime", time.gmtime)
     assert training_line(20, 100, values) == (
         "step 20/100 | loss total 2.0000  rank 0.5000 | rate 1.00e-04 | 12.3 images/s | "
-        "1 h 02 min left"
+        "input wait 25% | 1 h 02 min left, until Tue 23:15"
     )
     del values["images_per_second"]
     assert training_line(1, 100, values).endswith("| rate 1.00e-04")
@@ -121,6 +124,53 @@ def test_the_meter_gives_means_and_forgets():
     assert values["images_per_second"] > 0
     meter.add(3, {"loss/total": jnp.float32(7)})
     assert meter.summary()["loss/total"] == 7.0
+
+
+def test_the_meter_adds_up_what_counts_from_the_first_step():
+    meter = Meter(batch_size=4)
+    for step in (1, 2):
+        meter.add(step, {"loss/total": 1.0, EXAMPLES: 4.0, RECORDS: float(step)})
+    assert meter.summary()[EXAMPLES] == 8
+    meter.add(3, {"loss/total": 1.0, EXAMPLES: 4.0, RECORDS: 0.0})
+    values = meter.summary()
+    assert (values[EXAMPLES], values[RECORDS]) == (12, 3)
+
+
+def test_a_meter_goes_on_where_another_was_saved():
+    scalars = [{"loss/total": jnp.float32(0.1) * i, EXAMPLES: 4.0} for i in range(5)]
+    whole, first, second = (Meter(batch_size=4) for _ in range(3))
+    for step, values in enumerate(scalars):
+        whole.add(step, values)
+        (first if step < 3 else second).add(step, values)
+    first.check()
+    second.set_state(json.loads(json.dumps(first.get_state())))
+    expected, found = whole.summary(), second.summary()
+    assert found["loss/total"] == expected["loss/total"] and found[EXAMPLES] == 20
+
+
+def test_the_share_of_the_wait_for_input(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    meter = Meter(batch_size=4)
+    for waited in (0.5, 0.0, 1.5):
+        now[0] += 4
+        meter.add(1, {"loss/total": 1.0}, waited=waited)
+    assert meter.summary()["input_wait"] == pytest.approx(2 / 12)
+    now[0] += 1
+    meter.add(2, {"loss/total": 1.0})
+    assert meter.summary()["input_wait"] == 0
+
+
+def test_skipped_steps_count_and_too_many_end_the_run(capsys):
+    meter = Meter(batch_size=1, max_skipped=1)
+    meter.add(1, {"loss/total": 3.0, SKIPPED: 0.0})
+    meter.add(2, {"loss/total": jnp.float32(jnp.nan), SKIPPED: 1.0})
+    values = meter.summary()
+    assert values["loss/total"] == 3.0 and values[SKIPPED] == 1
+    assert "step 2 skipped, not finite: loss/total = nan" in capsys.readouterr().out
+    meter.add(3, {"loss/total": jnp.float32(jnp.inf), SKIPPED: 1.0})
+    with pytest.raises(FloatingPointError, match="2 steps were skipped, more than .* = 1"):
+        meter.check()
 
 
 def test_the_meter_counts_the_steps_since_its_clock_began(monkeypatch):

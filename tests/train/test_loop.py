@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ def records(workdir):
 
 def numbers(workdir):
     """The records without what depends on the clock."""
-    clock = ("images_per_second", "seconds_left")
+    clock = ("images_per_second", "seconds_left", "input_wait")
     return [{k: v for k, v in record.items() if k not in clock} for record in records(workdir)]
 
 
@@ -82,14 +84,26 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, capsys, nu
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "straight")
 
 
-def test_a_second_signal_acts_at_once(tmp_path):
-    def send(index):
-        if index == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+_TWICE = """
+import os, signal, sys
+from tests.train.test_loop import run, toy
 
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, train_batches=toy.Batches(send))
+def send(index):
+    if index == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+run(sys.argv[1], train_batches=toy.Batches(send))
+"""
+
+
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_ends_the_process_at_once(tmp_path, second):
+    command = [sys.executable, "-c", _TWICE, str(tmp_path), second]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == -getattr(signal, second), ended.stderr
+    assert "SIGINT: stopping after this step and saving; again to stop at once" in ended.stdout
+    assert "stopped after" not in ended.stdout
 
 
 def test_a_signal_breaks_an_evaluation_off_and_it_is_made_up_for(tmp_path):
@@ -176,7 +190,8 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(tmp_path, log_every, c
         assert name in text
     assert "loss/rank" not in text
     assert f"step {good} in {tmp_path}/checkpoints/{good}" in text
-    assert sorted(os.listdir(tmp_path / "checkpoints")) == [str(good)]
+    kept = [str(step) for step in (good - checkpoint_every, good) if step]
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == kept
     assert all(r["step"] <= 6 for r in records(tmp_path))
 
 
@@ -217,3 +232,34 @@ def test_an_unknown_best_metric_is_named_before_anything_starts(tmp_path):
     with pytest.raises(ValueError, match="best_metric is 'sor_mlti'; expected one of mae, sor"):
         run(tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("log_every, killed", [(2, 5), (4, 4), (5, 5)])
+def test_means_that_a_kill_cuts_in_two_are_the_same(tmp_path, log_every, killed):
+    config = toy.config(log_every=log_every)
+    run(tmp_path / "straight", config)
+    with pytest.raises(Killed):
+        run(tmp_path / "resumed", config, train_batches=kill_at(killed))
+    run(tmp_path / "resumed", config)
+    assert numbers(tmp_path / "resumed") == numbers(tmp_path / "straight")
+    assert [r["data/examples_seen"] for r in records(tmp_path / "resumed") if "rate" in r][-1] == 24
+
+
+def test_a_signal_before_the_first_step_ends_the_run_with_nothing_to_save(tmp_path, capsys):
+    def init(rng):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return toy.init(rng)
+
+    assert int(run(tmp_path, init=init).step) == 0
+    said = capsys.readouterr().out
+    assert "stopped after step 0 of 6, nothing to save yet" in said
+    assert int(run(tmp_path).step) == 6
+
+
+def test_the_profiler_traces_the_steps_that_are_asked_for(tmp_path, capsys):
+    run(tmp_path, toy.config(profile_steps=(2, 3)))
+    assert f"profiler trace: {tmp_path}/profile" in capsys.readouterr().out
+    (trace,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    assert trace.stat().st_size > 1000
+    with pytest.raises(ValueError, match=r"profile_steps is \(3, 2\): it must be \(first, last\)"):
+        run(tmp_path / "other", toy.config(profile_steps=(3, 2)))

@@ -30,6 +30,9 @@ def test_put_keeps_every_number_and_splits_the_batch():
         "gt_valid": batch.gt.boxes.valid,
         "gt_rank_class": batch.gt.rank_class,
         "gt_masks": batch.gt.masks,
+        "gt_edges": batch.gt.polygons.edges,
+        "gt_edge_part": batch.gt.polygons.part,
+        "gt_edge_valid": batch.gt.polygons.valid,
     }
     for name, array in found.items():
         np.testing.assert_array_equal(array, numpy_batch[name])

@@ -35,6 +35,9 @@ def config(**train) -> ConfigDict:
                 "eval_every": 0,
                 "log_every": 1,
                 "checkpoint_every": 3,
+                "on_nonfinite": "raise",
+                "max_skipped_steps": 2,
+                "profile_steps": (),
                 **train,
             },
             "eval": {
@@ -59,6 +62,9 @@ def numpy_batch(index: int, batch_size: int = 4) -> dict[str, np.ndarray]:
         "gt_valid": rng.random((batch_size, OBJECTS)) < 0.7,
         "gt_rank_class": rng.integers(0, 5, (batch_size, OBJECTS)).astype(np.int32),
         "gt_masks": rng.integers(0, 2, (batch_size, OBJECTS, *HW), np.uint8),
+        "gt_edges": rng.uniform(0, 8, (batch_size, OBJECTS, 4, 4)).astype(np.float32),
+        "gt_edge_part": rng.integers(0, 2, (batch_size, OBJECTS, 4)).astype(np.int32),
+        "gt_edge_valid": rng.random((batch_size, OBJECTS, 4)) < 0.7,
         "objects_left_out": rng.integers(0, 3, batch_size).astype(np.int32),
     }
 
@@ -154,6 +160,7 @@ def _record(index):
         image=np.full((*HW, 3), 20 * index, np.uint8),
         boxes=np.float32([[0, 0, 4, 8]]),
         masks=[coco_mask.encode(left)],
+        polygons=[[]],
         rank_order=np.float32([1.0]),
         grey=left * 255,
     )

@@ -1,0 +1,73 @@
+"""What is known of one family of checkpoints: its names, its input, its licence."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sor_jax.convert.readers import Checkpoint
+from sor_jax.convert.rename import Row, translate
+from sor_jax.train.provenance import Normalisation
+
+
+class Place(NamedTuple):
+    """Where an array goes: its path from the collection down, and its layout there."""
+
+    path: str
+    layout: str
+
+
+class Filled(NamedTuple):
+    """An array that the family's networks do without, and what makes ours do the same."""
+
+    array: np.ndarray
+    why: str
+
+
+def fills_nothing(path: str, shape: tuple[int, ...], found: Mapping) -> Filled | None:
+    """The family's networks have all arrays of ours."""
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One family of checkpoints.
+
+    Attributes:
+      name: for people and for weights.json.
+      licence: of the weights that are published in this form.
+      rows: the rename table; where several rows fit, the first counts.
+      signature: the name of an array that any checkpoint of the family has; several, any of which.
+      normalisation: checkpoint -> the input that the weights expect.
+      class_shaped: our paths whose last axis counts the classes.
+      not_weights: ending of a name -> what it is, of arrays in the file that are no weights.
+      fill: (our path, its shape, what the file gave) -> Filled or None.
+    """
+
+    name: str
+    licence: str
+    rows: tuple[Row, ...]
+    signature: tuple[str, ...]
+    normalisation: Callable[[Checkpoint], Normalisation]
+    class_shaped: tuple[str, ...] = ()
+    not_weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fill: Callable[[str, tuple, Mapping], Filled | None] = fills_nothing
+
+    def no_weight(self, name: str) -> str | None:
+        """What the array that they call `name` is if it is no weight, else None."""
+        return next((what for end, what in self.not_weights.items() if name.endswith(end)), None)
+
+    def place(self, name: str) -> Place | None:
+        """Where the array that they call `name` goes here; None if nowhere."""
+        for row in self.rows:
+            if path := translate(name, row.theirs, row.ours):
+                return Place(path, row.layout)
+        return None
+
+    def their_name(self, path: str) -> Place | None:
+        """What they call the array of ours at `path`, and its layout there; None if nothing."""
+        for row in self.rows:
+            if name := translate(path, row.ours, row.theirs):
+                return Place(name, row.layout)
+        return None

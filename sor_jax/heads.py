@@ -1,0 +1,89 @@
+"""The heads over the regions of a batch, a few slots at a time: empty ones cost nothing.
+
+Slots are many, so that nothing is dropped, and mostly empty. They are walked in chunks; a chunk
+in which no image has a region is skipped by a condition on the device.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from sor_jax.models.centermask import CenterMask
+from sor_jax.structures import Boxes
+
+CHUNK = 16
+
+
+class RegionOutputs(NamedTuple):
+    """What the heads say of every region; junk in padded slots."""
+
+    mask_logit: jax.Array  # f32[B, R, 28, 28]
+    mask_iou: jax.Array  # f32[B, R]
+    rank_logit: jax.Array  # f32[B, R, K]
+    undersampled: jax.Array  # i32[] regions larger than their pooling is bounded for
+
+
+def run_heads(
+    model: CenterMask,
+    variables: dict,
+    levels,
+    boxes: Boxes,
+    image_hw,
+    *,
+    mask_gradient: bool = False,
+    dropout_rng=None,
+) -> RegionOutputs:
+    """Pools the regions and applies the mask, mask IoU and ranking heads.
+
+    Args:
+      model, variables: the network.
+      levels: of CenterMask.features.
+      boxes: [B, R]; cheapest when the valid slots come first.
+      image_hw: i32[B, 2] size of the photograph inside the padding.
+      mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
+      dropout_rng: turns dropout on.
+    """
+    apply = functools.partial(model.apply, variables)
+
+    def chunk_outputs(boxes):
+        pooled, undersampled = apply(levels, boxes, image_hw, method="pool")
+        logit = apply(pooled, method="masks")
+        prob = jax.nn.sigmoid(logit if mask_gradient else jax.lax.stop_gradient(logit))
+        iou = apply(pooled, prob, method="mask_iou")
+        tokens = apply(pooled, prob, boxes, image_hw, method="tokens")
+        return logit, iou, tokens, undersampled.astype(jnp.float32)
+
+    logit, iou, tokens, undersampled = _in_chunks(chunk_outputs, boxes)
+    rngs = None if dropout_rng is None else {"dropout": dropout_rng}
+    rank_logit = apply(tokens, boxes, train=dropout_rng is not None, rngs=rngs, method="ranks")
+    return RegionOutputs(logit, iou, rank_logit, jnp.sum(undersampled))
+
+
+def _in_chunks(function, boxes: Boxes):
+    """function(boxes [B, CHUNK]) -> tree, over R slots; zeros for chunks without a valid slot.
+
+    Leaves with the axes [B, CHUNK, ..] come back as [B, R, ..], scalars as one number a chunk.
+    """
+    batch, slots = boxes.valid.shape
+    chunk = min(CHUNK, slots)
+    num_chunks = -(-slots // chunk)
+    extra = num_chunks * chunk - slots
+
+    def split(x):
+        x = jnp.pad(x, ((0, 0), (0, extra)) + ((0, 0),) * (x.ndim - 2))
+        return jnp.moveaxis(x.reshape(batch, num_chunks, chunk, *x.shape[2:]), 1, 0)
+
+    def join(x):
+        if x.ndim == 1:
+            return x
+        return jnp.moveaxis(x, 0, 1).reshape(batch, num_chunks * chunk, *x.shape[3:])[:, :slots]
+
+    def step(_, boxes):
+        shapes = jax.eval_shape(function, boxes)
+        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return None, jax.lax.cond(jnp.any(boxes.valid), function, lambda _: empty, boxes)
+
+    _, outputs = jax.lax.scan(step, None, jax.tree.map(split, boxes))
+    return jax.tree.map(join, outputs)

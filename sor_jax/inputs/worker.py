@@ -1,0 +1,38 @@
+"""How a reader process lives and dies with the process that started it."""
+
+import multiprocessing
+import os
+import signal
+import threading
+
+
+def prepare_worker(index: int, count: int) -> None:
+    """Called in each reader process before it reads.
+
+    It ends with its parent, even where that is killed: nobody would stop it, and its shared memory
+    would never be freed. SIGINT and SIGTERM, which a terminal or a cluster sends to all processes
+    of a run, are the parent's to answer: it still needs the batches of its last step.
+    """
+    del index, count
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(
+        target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
+    ).start()
+
+
+def _end_with(parent) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def describe_death(error: RuntimeError) -> RuntimeError:
+    """The error to raise where a reader process ended by itself; others come back as they are."""
+    if "terminated unexpectedly" not in str(error):
+        return error
+    code = str(error).split("exit code ")[-1].split(".")[0]
+    return RuntimeError(
+        f"a process that reads training data ended with exit code {code} (-9: it was killed, often "
+        "because memory ran out). The same command goes on from the last checkpoint; fewer "
+        "config.data.num_workers take less memory, and 0 reads in this process"
+    )

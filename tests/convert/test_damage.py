@@ -1,0 +1,131 @@
+"""Files that are cut off, lie about themselves or are something else."""
+
+import json
+import pickle
+import struct
+
+import numpy as np
+import pytest
+
+from sor_jax.convert.readers import read_checkpoint
+from sor_jax.convert.readers.errors import CheckpointError
+from tests.convert import writers
+
+FLAT = np.arange(6, dtype=np.float32)
+
+
+def refused(path, match):
+    with pytest.raises(CheckpointError, match=match) as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("write", [writers.write_zip, writers.write_legacy])
+@pytest.mark.parametrize(
+    "offset, size, stride",
+    [(0, (7,), (1,)), (1, (2, 3), (3, 1)), (6, (1,), (1,)), (0, (2, 2), (5, 1)), (-1, (2,), (1,)),
+     (0, (2,), (-1,)), (0, (2, 2), (1,)), (0, (-1,), (1,)), (2**70, (1,), (1,))],
+)  # fmt: skip
+def test_a_window_beyond_its_storage(tmp_path, write, offset, size, stride):
+    value = {"x": writers.tensor(writers.storage("0", FLAT), offset, size, stride)}
+    write(tmp_path / "a.pth", value)
+    refused(tmp_path / "a.pth", "reaches beyond its storage of 6|a tensor has offset")
+
+
+def test_a_storage_that_is_too_small(tmp_path):
+    base = writers.storage("0", FLAT)._replace(count=60)
+    writers.write_zip(tmp_path / "a.pth", {"x": writers.tensor(base, 0, (60,), (1,))})
+    refused(tmp_path / "a.pth", "a storage has 24 bytes, expected 240")
+    writers.write_legacy(tmp_path / "b.pth", {"x": writers.tensor(base, 0, (60,), (1,))})
+    refused(tmp_path / "b.pth", "cut off: storage 0 ends at byte")
+
+
+@pytest.mark.parametrize("name", ["zip", "legacy"])
+def test_every_cut_is_noticed(tmp_path, name):
+    path = tmp_path / "a.pth"
+    write = {"zip": writers.write_zip, "legacy": writers.write_legacy}[name]
+    write(path, {"x": writers.whole("0", FLAT)})
+    body = path.read_bytes()
+    for length in range(0, len(body), 7):
+        path.write_bytes(body[:length])
+        with pytest.raises(CheckpointError):
+            read_checkpoint(path)
+
+
+def test_a_zip_whose_bytes_changed(tmp_path):
+    path = tmp_path / "a.pth"
+    writers.write_zip(path, {"x": writers.whole("0", FLAT)})
+    body = path.read_bytes()
+    path.write_bytes(body.replace(FLAT.tobytes(), (FLAT + 1).tobytes()))
+    refused(path, "storage 0 cannot be read: Bad CRC-32")
+
+
+@pytest.mark.parametrize(
+    "body, match",
+    [
+        (b"<!DOCTYPE html><html>", "a web page, not the file behind it"),
+        (b"PK\x03\x04cut off here", "a zip that is cut off"),
+        (b"", "starts with b''.*Known formats"),
+        (b"\x89PNG\r\n\x1a\n", "Known formats: .pth"),
+        (b"\x80\x02]q\x00.", "holds a list; expected arrays by name"),
+        (b"\x80\x02}U\x05modelK\x05s.", "without any array in it; it holds model"),
+        (b"\x80\x02}U\x05model", "its pickle is damaged"),
+    ],
+)
+def test_other_files(tmp_path, body, match):
+    (tmp_path / "a.pth").write_bytes(body)
+    refused(tmp_path / "a.pth", match)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file .*nothing.pth"):
+        read_checkpoint(tmp_path / "nothing.pth")
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        ({"data_offsets": [0, 20]}, "lies at 0..20, expected 24 bytes"),
+        ({"data_offsets": [-8, 16]}, "expected 24 bytes inside the file"),
+        ({"data_offsets": [8, 32]}, "expected 24 bytes inside the file"),
+        ({"dtype": "F8_E4M3"}, "expected one of the types F64, F32"),
+        ({"shape": None}, "is described as"),
+    ],
+)
+def test_safetensors_that_lie(tmp_path, change, match):
+    facts = {"dtype": "F32", "shape": [6], "data_offsets": [0, 24], **change}
+    text = json.dumps({"x": facts}).encode()
+    (tmp_path / "a").write_bytes(struct.pack("<Q", len(text)) + text + FLAT.tobytes())
+    refused(tmp_path / "a", match)
+
+
+def test_safetensors_with_a_broken_header(tmp_path):
+    (tmp_path / "a").write_bytes(struct.pack("<Q", 20) + b'{"x": {"dtype": "F32" and no more')
+    refused(tmp_path / "a", "its header is damaged")
+
+
+@pytest.mark.parametrize("name", ["zip", "legacy", "safetensors", "npz", "pkl"])
+def test_any_changed_byte_is_an_error_of_ours_or_another_number(tmp_path, name):
+    path = tmp_path / "a"
+    if name in ("zip", "legacy"):
+        write = {"zip": writers.write_zip, "legacy": writers.write_legacy}[name]
+        write(path, {"model": {"x": writers.whole("0", FLAT)}})
+    elif name == "safetensors":
+        text = json.dumps({"x": {"dtype": "F32", "shape": [6], "data_offsets": [0, 24]}}).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + FLAT.tobytes())
+    elif name == "npz":
+        with open(path, "wb") as file:
+            np.savez(file, x=FLAT)
+    else:
+        path.write_bytes(pickle.dumps({"x": FLAT, "y": np.float32(1)}))
+    body = path.read_bytes()
+    assert read_checkpoint(path).arrays["x"].tolist() == FLAT.tolist()
+    refusals = 0
+    for i in range(len(body)):
+        for change in (0x01, 0x80, 0xFF):
+            path.write_bytes(body[:i] + bytes([body[i] ^ change]) + body[i + 1 :])
+            try:
+                read_checkpoint(path)
+            except CheckpointError:
+                refusals += 1
+    assert refusals > len(body) / 4

@@ -1,0 +1,111 @@
+"""Who may use a workdir, and what it remembers of its starts."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from sor_jax.train import environment
+from sor_jax.train.environment import record_environment
+from sor_jax.train.loop import fit
+from sor_jax.train.workdir import claim
+from tests.train import toy
+
+
+def changed(**changes):
+    config = toy.config()
+    for name, value in changes.items():
+        section, field = name.split("__")
+        config[section][field] = value
+    return config
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, capsys):
+    fit(toy.experiment(), toy.config(), tmp_path)
+    other = changed(optim__rate=0.2, optim__milestones=(5,), train__log_every=2)
+    other.seed = 1
+    with pytest.raises(ValueError) as error:
+        fit(toy.experiment(), other, tmp_path)
+    assert str(error.value).splitlines() == [
+        f"{tmp_path} was made by another config:",
+        "  config.seed was 0, now 1",
+        "  config.optim.rate was 0.1, now 0.2",
+        "  config.optim.milestones was [4], now [5]",
+        "Take a new workdir, or the config that made this one; --force goes on with what it has",
+    ]
+    assert json.loads((tmp_path / "config.json").read_text())["optim"]["rate"] == 0.1
+
+    other.train.steps = 8
+    assert int(fit(toy.experiment(), other, tmp_path, force=True).step) == 8
+    assert json.loads((tmp_path / "config.json").read_text())["optim"]["rate"] == 0.2
+    assert int(fit(toy.experiment(), other, tmp_path).step) == 8
+
+
+def test_how_long_and_how_often_may_change(tmp_path):
+    fit(toy.experiment(), toy.config(), tmp_path)
+    other = changed(train__steps=7, train__log_every=5, eval__batch_size=1, eval__best_metric="sor")
+    assert int(fit(toy.experiment(), other, tmp_path).step) == 7
+
+
+def test_a_workdir_without_a_checkpoint_takes_any_config(tmp_path):
+    with claim(tmp_path, toy.config()):
+        pass
+    assert int(fit(toy.experiment(), changed(optim__rate=0.2), tmp_path).step) == 6
+
+
+def test_fields_of_another_version_do_not_count(tmp_path):
+    fit(toy.experiment(), toy.config(), tmp_path)
+    path = tmp_path / "config.json"
+    before = json.loads(path.read_text())
+    del before["train"]["profile_steps"]
+    path.write_text(json.dumps({**before, "gone": {"field": 3}}))
+    fit(toy.experiment(), toy.config(), tmp_path)
+
+
+_HOLDER = """
+import pathlib, sys
+from sor_jax.train.workdir import claim
+from tests.train import toy
+with claim(pathlib.Path(sys.argv[1]), toy.config()):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(RuntimeError, match=f"{tmp_path} is in use by process {holder.pid} on "):
+        fit(toy.experiment(), toy.config(), tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+    holder.kill()
+    holder.wait()
+    holder.stdin.close()
+    holder.stdout.close()
+    assert int(fit(toy.experiment(), toy.config(), tmp_path).step) == 6
+
+
+def test_every_start_is_recorded_and_changes_are_told(tmp_path, monkeypatch, capsys):
+    assert record_environment(tmp_path, 0) == []
+    assert record_environment(tmp_path, 3) == []
+    lines = (tmp_path / "environment.jsonl").read_text()
+    (tmp_path / "environment.jsonl").write_text(lines + '{"step": 4, "sta')  # killed here
+    monkeypatch.setenv("XLA_FLAGS", "--xla_other")
+    monkeypatch.setitem(environment.__dict__, "_version", lambda name: f"{name} 9")
+    changes = record_environment(tmp_path, 5)
+    assert f"jax was {jax.__version__}, now jax 9" in changes
+    assert any(change.startswith("XLA_FLAGS was ") for change in changes)
+    starts = [json.loads(line) for line in (tmp_path / "environment.jsonl").open()]
+    assert [start["step"] for start in starts] == [0, 3, 5]
+    assert starts[0]["devices"].startswith("4 x cpu") and starts[0]["processes"] == 1
+
+    monkeypatch.undo()
+    fit(toy.experiment(), toy.config(), tmp_path)
+    assert "from here on numbers may differ in their last digits" in capsys.readouterr().out
