@@ -7,6 +7,7 @@ off is never read. Two processes that ask at the same time do the work once.
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -37,6 +38,17 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
             features=features(),
             disable_shuffling=True,  # evaluation keeps the order of the files
         )
+
+
+def note_left_out(builder: LocalBuilder, split: str, reasons: list[str]) -> None:
+    """Called while a split is written: keeps, with its records, which were left out and why."""
+    (pathlib.Path(builder.data_dir) / f"left_out_{split}.json").write_text(json.dumps(reasons))
+
+
+def left_out(data_dir: str | os.PathLike, split: str) -> list[str]:
+    """What `note_left_out` kept."""
+    path = pathlib.Path(data_dir) / f"left_out_{split}.json"
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def default_cache_dir() -> pathlib.Path:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from data.assr import layout
 from data.assr.objects import check_objects
-from data.prepare import LocalBuilder, prepared, progress
+from data.prepare import LocalBuilder, note_left_out, prepared, progress
 
 
 @dataclasses.dataclass
@@ -18,6 +18,7 @@ class AssrConfig(tfds.core.BuilderConfig):
     """One state of one folder; its name changes when a file of the folder does."""
 
     root: str = ""
+    skip_damaged: bool = False
 
 
 class Assr(LocalBuilder):
@@ -32,13 +33,17 @@ class Assr(LocalBuilder):
         root = pathlib.Path(self.builder_config.root)
         ids = layout.read_ids(root, split)
         objects = layout.read_objects(root, split)
+        left_out = []
         for index, image_id in enumerate(progress(ids, total=len(ids), what=split)):
-            if image_id not in objects:
-                raise ValueError(
-                    f"{layout.annotations(root, split)}: no entry for {image_id}, "
-                    f"which {layout.split_list(root, split)} lists"
-                )
-            yield index, _example(root, split, image_id, objects[image_id])
+            try:
+                example = _example(root, split, image_id, objects)
+            except (ValueError, FileNotFoundError) as error:
+                if not self.builder_config.skip_damaged:
+                    raise
+                left_out.append(str(error))
+            else:
+                yield index, example
+        note_left_out(self, split, left_out)
 
 
 def builder(
@@ -46,19 +51,28 @@ def builder(
     *,
     split: str | None = None,
     cache_dir: str | os.PathLike | None = None,
+    on_error: str = "raise",
 ) -> Assr:
     """The prepared builder of a folder in ASSR layout; prepares at first use and after a change.
 
     The folder is only read. All its splits are prepared; `split` is one that has to be there.
-    Records go to `cache_dir` (default: data.prepare.default_cache_dir()).
+    Records go to `cache_dir` (default: data.prepare.default_cache_dir()). With `on_error` "skip"
+    damaged records are left out (data.prepare.left_out tells which), with "raise" the first ends
+    the preparation.
     """
     root = layout.require(root, split)
     name = f"{re.sub('[^A-Za-z0-9_]', '_', root.name)}-{layout.fingerprint(root)}"
-    config = AssrConfig(name=name, root=str(root))
+    skip = on_error == "skip"
+    config = AssrConfig(name=f"{name}-skip" if skip else name, root=str(root), skip_damaged=skip)
     return prepared(Assr, config, cache_dir=cache_dir, what=str(root))
 
 
-def _example(root: pathlib.Path, split: str, image_id: str, entries: list) -> dict:
+def _example(root: pathlib.Path, split: str, image_id: str, objects: dict[str, list]) -> dict:
+    if image_id not in objects:
+        raise ValueError(
+            f"{layout.annotations(root, split)}: no entry for {image_id}, "
+            f"which {layout.split_list(root, split)} lists"
+        )
     files = layout.image_files(root, split, image_id)
     image_hw, grey_hw = _decoded_hw(files["image"]), _decoded_hw(files["grey"])
     if image_hw != grey_hw:
@@ -69,7 +83,7 @@ def _example(root: pathlib.Path, split: str, image_id: str, entries: list) -> di
     if not isinstance(ranks, dict) or "rank_order" not in ranks:
         raise ValueError(f'{files["ranks"]}: expected {{"rank_order": [..]}}')
     try:
-        objects = check_objects(entries, ranks["rank_order"], image_hw=image_hw)
+        checked = check_objects(objects[image_id], ranks["rank_order"], image_hw=image_hw)
     except ValueError as error:
         where = f"{layout.annotations(root, split)} with {files['ranks']}"
         raise ValueError(f"{where}, record {image_id}: {error}") from error
@@ -77,7 +91,7 @@ def _example(root: pathlib.Path, split: str, image_id: str, entries: list) -> di
         "image_id": image_id,
         "image": files["image"].read_bytes(),
         "grey": files["grey"].read_bytes(),
-        "objects": objects,
+        "objects": checked,
     }
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 
 from data import assr, scenes
+from data.prepare import left_out
 from sor_jax.inputs.record import Record, decode_record
 
 NAMES = ("assr", "scenes")
@@ -21,21 +23,27 @@ def open_source(
     cache_dir: str | os.PathLike | None,
     image_hw: tuple[int, int],
     num_scenes: Mapping[str, int] = scenes.NUM_SCENES,
+    on_error: str = "raise",
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
     `root` is the folder of the files ("assr"); `image_hw` and `num_scenes` (split -> number) are of
-    what is drawn ("scenes"). `cache_dir` holds the prepared records; None is data.prepare.default_cache_dir().
+    what is drawn ("scenes"). `cache_dir` holds the prepared records; None is
+    data.prepare.default_cache_dir(). With `on_error` "skip" damaged records are left out when they
+    are prepared; a warning tells of each.
     """
     if name == "assr":
-        builder = assr.builder(root, split=split, cache_dir=cache_dir)
+        builder = assr.builder(root, split=split, cache_dir=cache_dir, on_error=on_error)
     elif name == "scenes":
         builder = scenes.builder(image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
     if split not in builder.info.splits:
         raise ValueError(f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}")
-    return RecordSource(builder.data_dir, split)
+    source = RecordSource(builder.data_dir, split)
+    for reason in source.left_out:
+        logging.warning("left out: %s", reason)
+    return source
 
 
 class RecordSource:
@@ -47,6 +55,11 @@ class RecordSource:
     def __init__(self, directory: str | os.PathLike, split: str):
         self.directory, self.split = os.fspath(directory), split
         self._examples = _open_examples(self.directory, split)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Which records their preparation left out as damaged, and why."""
+        return left_out(self.directory, self.split)
 
     def __len__(self) -> int:
         return len(self._examples)

@@ -142,16 +142,19 @@ class GroupNorm(nn.Module):
         groups = math.gcd(self.groups, channels)
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        y = x.astype(jnp.float32).reshape((*x.shape[:-1], groups, channels // groups))
-        real = where[..., None]
-        count = jnp.maximum(jnp.sum(real, axis=(1, 2), keepdims=True), 1) * (channels // groups)
+        size = channels // groups
+        count = jnp.maximum(jnp.sum(where, axis=(1, 2)), 1) * size
+        y = x.astype(jnp.float32)
 
-        def mean(values):
-            return jnp.sum(jnp.where(real, values, 0), axis=(1, 2, 4), keepdims=True) / count
+        def group_mean(values):
+            """Means of each group, repeated for its channels, [B, 1, 1, C]."""
+            total = jnp.sum(jnp.where(where, values, 0), axis=(1, 2))
+            mean = jnp.sum(total.reshape(-1, groups, size), axis=-1) / count
+            return jnp.repeat(mean, size, axis=-1)[:, None, None]
 
-        centred = y - mean(y)
-        y = centred * jax.lax.rsqrt(mean(jnp.square(centred)) + EPSILON)
-        return (y.reshape(x.shape) * scale + bias).astype(self.dtype)
+        y = y - group_mean(y)
+        factor = jax.lax.rsqrt(group_mean(jnp.square(y)) + EPSILON) * scale
+        return (y * factor + bias).astype(self.dtype)
 
 
 class Dense(nn.Module):

@@ -66,7 +66,7 @@ def evaluate_variables(
     """As evaluate_checkpoint, of the variables {"params", "frozen"} of config's model."""
     num_devices = jax.local_device_count()
     batch_size = -(-config.eval.batch_size // num_devices) * num_devices
-    mesh = make_mesh(batch_size)
+    mesh = make_mesh(jax.local_devices())
     num_images = len(open_split(config, split))
     num_images = min(num_images, config.eval.max_images or num_images)
     predict = make_predict(build_predict(config, build_model(config)), mesh)

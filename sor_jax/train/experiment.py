@@ -10,6 +10,7 @@ import optax
 from sor_jax.build import build_model, build_objective, build_predict, init_variables
 from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.record import Record
+from sor_jax.inputs.share import share_of
 from sor_jax.inputs.source import open_source
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.optimizer import make_optimizer
@@ -27,6 +28,7 @@ class Experiment:
       predict: (variables, batch) -> Detections; jax can trace it.
       train_batches: an endless iterator of numpy batches with get_state, set_state and close.
       eval_batches: batch size -> (numpy batch, records) of the evaluated split, in order.
+      records_left_out: how many training records their preparation left out as damaged.
     """
 
     init: Callable[[jax.Array], dict[str, Any]]
@@ -34,17 +36,19 @@ class Experiment:
     predict: Callable[[Any, Batch], Detections]
     train_batches: Any
     eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]
+    records_left_out: int = 0
 
 
 def build_experiment(config) -> Experiment:
     """The experiment that a config describes."""
     model = build_model(config)
+    source = open_split(config, "train")
     return Experiment(
         init=lambda rng: init_variables(model, config, rng),
         objective=build_objective(config, model),
         predict=build_predict(config, model),
         train_batches=train_iterator(
-            open_split(config, "train"),
+            source,
             image_hw=tuple(config.data.image_hw),
             max_objects=config.data.max_objects,
             max_edges=config.data.max_edges,
@@ -52,8 +56,16 @@ def build_experiment(config) -> Experiment:
             seed=config.seed,
             flip=config.data.flip,
             num_workers=config.data.num_workers,
+            on_error=config.data.on_error,
+            share=share_of(
+                config.train.batch_size,
+                num_devices=jax.device_count(),
+                process_index=jax.process_index(),
+                process_count=jax.process_count(),
+            ),
         ),
         eval_batches=build_eval_batches(config, config.eval.split),
+        records_left_out=len(source.left_out),
     )
 
 
@@ -67,6 +79,7 @@ def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dic
             image_hw=tuple(config.data.image_hw),
             batch_size=batch_size,
             max_objects=config.data.max_objects,
+            on_error=config.data.on_error,
         )
 
     return batches
@@ -82,6 +95,7 @@ def open_split(config, split: str):
         cache_dir=data.cache_dir or None,
         image_hw=tuple(data.image_hw),
         num_scenes=data.num_scenes.to_dict(),
+        on_error=data.on_error,
     )
 
 

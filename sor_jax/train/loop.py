@@ -12,13 +12,14 @@ import time
 
 from ml_collections import ConfigDict
 
+from sor_jax.inputs.damage import reasons
 from sor_jax.train.checkpoint import Checkpoints
 from sor_jax.train.choices import check_choices
 from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
 from sor_jax.train.hosts import say
 from sor_jax.train.logging import MetricsLog, duration, training_line
-from sor_jax.train.meter import EXAMPLES, Meter
+from sor_jax.train.meter import EXAMPLES, RECORDS, Meter
 from sor_jax.train.parting import goodbye
 from sor_jax.train.periodic import PeriodicEvaluation
 from sor_jax.train.resume import Position, first_config, first_state
@@ -72,7 +73,7 @@ def fit(
         stack.enter_context(claim(workdir, config, force=force))
         checkpoints = Checkpoints(workdir, best_metric=config.eval.best_metric)
         stack.callback(checkpoints.close)
-        mesh = make_mesh(config.train.batch_size)
+        mesh = make_mesh()
         meter = Meter(config.train.batch_size, max_skipped=config.train.max_skipped_steps)
         position = Position(experiment.train_batches, meter)
         state = first_state(experiment, config, mesh, checkpoints, position)
@@ -101,7 +102,7 @@ class _Loop:
         self._metric = config.eval.best_metric
         self._checkpoints, self._log = checkpoints, log
         self._meter, self._position, self._evaluation = meter, position, evaluation
-        self._in_flight = collections.deque()
+        self._in_flight, self._told = collections.deque(), set()
 
     def run(self, state: TrainState, stop: StopRequest, trace: Trace) -> TrainState:
         first, steps = int(state.step), self._config.steps
@@ -160,6 +161,7 @@ class _Loop:
         counts = {
             "data/objects_left_out": float(batch["objects_left_out"].sum()),
             EXAMPLES: float(batch["valid"].sum()),
+            RECORDS: float(self._tell_damage(batch)),
         }
         state, scalars = self._step(state, put(batch, self._mesh))
         self._meter.add(done + 1, {**scalars, **counts}, waited=waited)
@@ -167,6 +169,14 @@ class _Loop:
         if len(self._in_flight) > _IN_FLIGHT:
             self._in_flight.popleft().block_until_ready()
         return state
+
+    def _tell_damage(self, batch: dict) -> int:
+        """How many records of a batch are damaged; says why, once for each."""
+        found = reasons(batch)
+        for reason in set(found) - self._told:
+            print(f"left out: {reason}", flush=True)
+        self._told |= set(found)
+        return len(found)
 
     def _report_compiling(self, state: TrainState) -> None:
         """Waits for the first step, so that compiling does not count as speed."""

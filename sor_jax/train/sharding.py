@@ -2,30 +2,19 @@
 
 import jax
 import numpy as np
-from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from sor_jax.structures import Batch, Boxes, GroundTruth, Polygons
 
 
-def make_mesh(batch_size: int, devices=None) -> Mesh:
-    """A 1-D mesh "data" over all local devices, or over as many as divide the batch.
+def make_mesh(devices=None) -> Mesh:
+    """A 1-D mesh "data" over these devices, or over all of all processes.
 
-    A batch that the devices do not divide leaves some of them idle; a warning says so.
+    A batch has to divide by them; sor_jax.inputs completes one that does not.
     """
-    devices = list(devices or jax.local_devices())
-    used = next(n for n in range(len(devices), 0, -1) if batch_size % n == 0)
-    if used < len(devices):
-        logging.warning(
-            "batch_size %d is not a multiple of the %d devices: only %d work; "
-            "take a multiple of %d to use them all",
-            batch_size,
-            len(devices),
-            used,
-            len(devices),
-        )
-    return jax.make_mesh((used,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:used])
+    devices = list(devices or jax.devices())
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -41,7 +30,8 @@ def split(mesh: Mesh) -> NamedSharding:
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
     """A loader's numpy batch as a Batch on the devices, split over them.
 
-    Keys that a Batch has no place for, such as the loader's counts, stay behind.
+    Where the mesh has devices of several processes, each of them gives the rows of its own. Keys
+    that a Batch has no place for, such as the loader's counts, stay behind.
     """
     ground_truth = GroundTruth(
         boxes=Boxes(xyxy=batch["gt_boxes"], valid=batch["gt_valid"]),
@@ -54,4 +44,11 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
     nouns = Batch(
         image=batch["image"], image_hw=batch["image_hw"], gt=ground_truth, valid=batch["valid"]
     )
-    return jax.device_put(nouns, split(mesh))
+    return jax.tree.map(lambda rows: spread(rows, mesh), nouns)
+
+
+def spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+    """Rows of this process's devices as part of one array over all of the mesh."""
+    if mesh.is_multi_process:
+        return jax.make_array_from_process_local_data(split(mesh), np.asarray(rows))
+    return jax.device_put(rows, split(mesh))

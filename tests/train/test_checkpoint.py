@@ -31,7 +31,7 @@ class Position:
 def make_state(seed=0, name="sgd", devices=4):
     optimizer = make_optimizer(name, optax.constant_schedule(0.1))
     key = jax.random.key(seed)
-    mesh = make_mesh(4, jax.local_devices()[:devices])
+    mesh = make_mesh(jax.devices()[:devices])
     state = create_state(toy.init(key), optimizer, key)
     noisy = jax.tree.map(lambda leaf: (leaf + 1.5).astype(leaf.dtype), state.opt_state)
     return jax.device_put(state.replace(opt_state=noisy), replicated(mesh))

@@ -17,7 +17,7 @@ def run(devices, seeds):
     """Steps of plain gradient descent at rate 1, where the parameters' change is the gradient."""
     config, model, variables = small_network()
     optimizer = make_optimizer("sgd", optax.constant_schedule(1.0), momentum=0, weight_decay=0)
-    mesh = make_mesh(4, jax.local_devices()[:devices])
+    mesh = make_mesh(jax.devices()[:devices])
     step = make_train_step(build_objective(config, model), optimizer, mesh)
     gradients, scalars = [], []
     for seed in seeds:

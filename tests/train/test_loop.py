@@ -214,18 +214,6 @@ def test_another_model_in_the_workdir_is_refused(tmp_path):
         run(tmp_path, init=lambda rng: toy.init(rng, width=4))
 
 
-def test_a_batch_that_does_not_divide_among_devices_trains(tmp_path):
-    def pairs(index):
-        return toy.numpy_batch(index, 2)
-
-    class Pairs(toy.Batches):
-        def __next__(self):
-            self.index += 1
-            return pairs(self.index - 1)
-
-    assert int(run(tmp_path, toy.config(batch_size=2), train_batches=Pairs()).step) == 6
-
-
 def test_an_unknown_best_metric_is_named_before_anything_starts(tmp_path):
     config = toy.config()
     config.eval.best_metric = "sor_mlti"

@@ -36,7 +36,7 @@ def bad_at(*indices):
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_skipped_step_leaves_all_but_the_count_of_steps(name):
-    mesh = make_mesh(4)
+    mesh = make_mesh()
     rates = []
 
     def schedule(count):

@@ -17,7 +17,7 @@ def start(mesh, optimizer):
 
 
 def train(devices, steps=3, objective=toy.objective, optimizer=None):
-    mesh = make_mesh(4, jax.local_devices()[:devices])
+    mesh = make_mesh(jax.devices()[:devices])
     optimizer = optimizer or make_optimizer("sgd", optax.constant_schedule(0.1))
     step, state, scalars = make_train_step(objective, optimizer, mesh), start(mesh, optimizer), []
     for i in range(steps):
@@ -42,7 +42,7 @@ def test_one_device_and_four_agree():
 
 
 def test_whatever_the_batch_holds_there_is_one_compile_and_the_state_is_donated():
-    mesh, optimizer = make_mesh(4), make_optimizer("adamw", optax.constant_schedule(0.1))
+    mesh, optimizer = make_mesh(), make_optimizer("adamw", optax.constant_schedule(0.1))
     step, state = make_train_step(toy.objective, optimizer, mesh), start(mesh, optimizer)
     before = jax.tree.leaves(state.params)
     for i in range(4):
@@ -55,7 +55,7 @@ def test_whatever_the_batch_holds_there_is_one_compile_and_the_state_is_donated(
 
 
 def test_gradient_norm_and_update_by_finite_differences():
-    mesh = make_mesh(4)
+    mesh = make_mesh()
     optimizer = make_optimizer("sgd", optax.constant_schedule(1.0), momentum=0, weight_decay=0)
     state = start(mesh, optimizer)
     batch, key = put(toy.numpy_batch(0), mesh), state.step_key
@@ -97,7 +97,7 @@ def test_predict_takes_and_gives_numpy_and_compiles_once():
         traced.append(1)
         return {"sum": batch.image.sum((1, 2, 3)) * variables["scale"], "valid": batch.valid}
 
-    run = make_predict(predict, make_mesh(4))
+    run = make_predict(predict, make_mesh())
     for i in range(3):
         batch = toy.numpy_batch(i)
         out = run({"scale": jnp.float32(2)}, batch)

@@ -38,7 +38,20 @@ def read_checkpoint(path) -> Checkpoint:
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
-    reader = _reader(path)
+    try:
+        reader = _reader(path)
+        found = _arrays(reader, path)
+    except (CheckpointError, PermissionError):
+        raise
+    except Exception as error:  # whatever a damaged file leads to, at this one place
+        kind = type(error).__name__
+        raise CheckpointError(f"{path} is damaged ({kind}: {error}); get it again") from error
+    if all(name.startswith(_PARALLEL) for name in found):
+        found = {name.removeprefix(_PARALLEL): array for name, array in found.items()}
+    return Checkpoint(path, reader.NAME, found)
+
+
+def _arrays(reader, path):
     with reader.opened(path) as saved:
         found = {
             str(name): leaf.array()
@@ -47,9 +60,7 @@ def read_checkpoint(path) -> Checkpoint:
         }
     if not found:
         raise CheckpointError(f"{path}: {reader.NAME} without any array in it{_holding(saved)}")
-    if all(name.startswith(_PARALLEL) for name in found):
-        found = {name.removeprefix(_PARALLEL): array for name, array in found.items()}
-    return Checkpoint(path, reader.NAME, found)
+    return found
 
 
 def _reader(path):

@@ -34,14 +34,7 @@ def load(file, *, where: str, storage=None):
     Returns:
       Dicts, lists, tuples, text and numbers; each array as a LazyArray.
     """
-    try:
-        return _Unpickler(file, where, storage).load()
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(
-            f"{where}: its pickle is damaged or of an unknown kind ({error}); download it again"
-        ) from error
+    return _Unpickler(file, where, storage).load()
 
 
 class _Unpickler(pickle.Unpickler):
