@@ -14,16 +14,15 @@ from sor_jax import platform
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/demo.py", "What is trained.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder of all that it makes.")
 
-_SHOWN = {
-    "sor_multi": "SOR, images with two or more matched objects",
-    "objects_matched": "ranked objects found",
-    "objects": "of",
-    "sor": "SOR",
-    "images_used": "images that SOR could use",
-    "images": "of",
-    "sa_sor": "SA-SOR",
-    "mae": "MAE",
-    "mask_ap50": "mask AP50",
+# What is said of each metric, from the dict of all of them.
+_ROWS = {
+    "SOR, images with two or more matched objects": "{sor_multi}",
+    "ranked objects found": "{objects_matched} of {objects}",
+    "SOR": "{sor}",
+    "images that SOR could use": "{images_used} of {images}",
+    "SA-SOR": "{sa_sor}",
+    "MAE": "{mae}",
+    "mask AP50": "{mask_ap50}",
 }
 
 
@@ -46,9 +45,12 @@ def main(_):
     before = evaluate_variables(config, untrained, split="test", out_dir=results / "untrained")
     train_and_evaluate(config, workdir)
     after = evaluate_checkpoint(config, workdir, split="test", out_dir=results / "test")
-    print(f"\n{'on scenes never seen in training':44} {'untrained':>9} {'trained':>9}")
-    for key, name in _SHOWN.items():
-        print(f"{name:44} {_text(before[key]):>9} {_text(after[key]):>9}")
+    print(f"\n{'on scenes never seen in training':46} {'untrained':>14} {'trained':>14}")
+    before, after = (
+        {key: _text(value) for key, value in metrics.items()} for metrics in (before, after)
+    )
+    for name, row in _ROWS.items():
+        print(f"{name:46} {row.format(**before):>14} {row.format(**after):>14}")
     print(f"\n{duration(time.perf_counter() - start)} in all. Look at the pictures:")
     print(f"  {results / 'test' / 'gallery.png'}   photograph, ground truth, prediction")
 

@@ -13,7 +13,7 @@ most edges that an object's polygons may have:
   gt_edge_part i32[B, M, E] the part of the object that an edge belongs to, from 0
   gt_edge_valid bool[B, M, E]
   objects_left_out i32[B]   ranked objects for which there was no room
-  damage bytes[B]           only with on_error="skip": why the record is missing, b"" where it is not
+  damage bytes[B]           only with on_error="skip": why the record is missing, else b""
 """
 
 import functools

@@ -8,22 +8,21 @@ import collections
 import contextlib
 import os
 import pathlib
-import time
 
 from ml_collections import ConfigDict
 
-from sor_jax.inputs.damage import reasons
 from sor_jax.train.checkpoint import Checkpoints
 from sor_jax.train.choices import check_choices
 from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
-from sor_jax.train.hosts import say
+from sor_jax.train.hosts import as_primary_says, is_alone, say
+from sor_jax.train.intake import Intake
 from sor_jax.train.logging import MetricsLog, duration, training_line
-from sor_jax.train.meter import EXAMPLES, RECORDS, Meter
-from sor_jax.train.parting import goodbye
+from sor_jax.train.meter import Meter
+from sor_jax.train.parting import LEFT_OUT, goodbye
 from sor_jax.train.periodic import PeriodicEvaluation
 from sor_jax.train.resume import Position, first_config, first_state
-from sor_jax.train.sharding import make_mesh, put
+from sor_jax.train.sharding import make_mesh
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
 from sor_jax.train.step import all_finite, make_train_step
@@ -90,24 +89,26 @@ def fit(
 
 class _Loop:
     def __init__(self, experiment, config, mesh, checkpoints, log, meter, position, evaluation):
-        self._batches, self._mesh = experiment.train_batches, mesh
+        self._intake = Intake(experiment.train_batches, mesh)
         self._step = make_train_step(
             experiment.objective,
             build_optimizer(config),
             mesh,
             skip_nonfinite=config.train.on_nonfinite == "skip",
         )
+        left_out = experiment.records_left_out
+        self._left_out = {LEFT_OUT: left_out} if left_out else {}
         self._rate, self._config = build_schedule(config), config.train
         self._at_start = config.eval.at_start
         self._metric = config.eval.best_metric
         self._checkpoints, self._log = checkpoints, log
         self._meter, self._position, self._evaluation = meter, position, evaluation
-        self._in_flight, self._told = collections.deque(), set()
+        self._in_flight, self._agreed_to_stop = collections.deque(), False
 
     def run(self, state: TrainState, stop: StopRequest, trace: Trace) -> TrainState:
         first, steps = int(state.step), self._config.steps
         for done in range(first, steps + 1):
-            stopping = stop.requested
+            stopping = stop.requested if is_alone() else self._agreed_to_stop
             if done > first and (stopping or self._save_due(done)):
                 self._save(done, state)
             if not stopping and self._evaluation_due(done):
@@ -115,13 +116,14 @@ class _Loop:
             if stopping or done == steps:
                 break
             trace.before(done + 1)
-            state = self._train(done, state)
+            state = self._train(done, state, stop)
             trace.after(done + 1, state.step)
             if done == first:
                 self._report_compiling(state)
             if _due(done + 1, self._config.log_every) or done + 1 == steps:
                 self._write_line(done + 1)
-        say(goodbye(int(state.step), steps, self._checkpoints, self._meter, self._metric))
+        totals = self._meter.totals | self._left_out
+        say(goodbye(int(state.step), steps, self._checkpoints, totals, self._metric))
         return state
 
     def _save_due(self, done: int) -> bool:
@@ -134,7 +136,7 @@ class _Loop:
         config = self._config
         wanted = _due(done, config.eval_every) or done == config.steps
         wanted = self._at_start if done == 0 else wanted
-        return wanted and not self._log.has(done, "eval/")
+        return wanted and not as_primary_says(self._log.has(done, "eval/"))
 
     def _save(self, done: int, state: TrainState) -> None:
         self._check()
@@ -154,29 +156,16 @@ class _Loop:
         self._log.write(done, {f"eval/{name}": value for name, value in metrics.items()})
         return True
 
-    def _train(self, done: int, state: TrainState) -> TrainState:
-        asked = time.perf_counter()
-        batch = next(self._batches)
-        waited = time.perf_counter() - asked
-        counts = {
-            "data/objects_left_out": float(batch["objects_left_out"].sum()),
-            EXAMPLES: float(batch["valid"].sum()),
-            RECORDS: float(self._tell_damage(batch)),
-        }
-        state, scalars = self._step(state, put(batch, self._mesh))
-        self._meter.add(done + 1, {**scalars, **counts}, waited=waited)
-        self._in_flight.append(scalars["loss/total"])
+    def _train(self, done: int, state: TrainState, stop: StopRequest) -> TrainState:
+        taken = self._intake.take(stop.requested)
+        state, scalars = self._step(state, taken.batch)
+        self._meter.add(done + 1, {**scalars, **taken.counts}, waited=taken.waited)
+        self._in_flight.append((scalars["loss/total"], taken.stop))
         if len(self._in_flight) > _IN_FLIGHT:
-            self._in_flight.popleft().block_until_ready()
+            total, asked = self._in_flight.popleft()
+            total.block_until_ready()
+            self._agreed_to_stop |= asked > 0
         return state
-
-    def _tell_damage(self, batch: dict) -> int:
-        """How many records of a batch are damaged; says why, once for each."""
-        found = reasons(batch)
-        for reason in set(found) - self._told:
-            print(f"left out: {reason}", flush=True)
-        self._told |= set(found)
-        return len(found)
 
     def _report_compiling(self, state: TrainState) -> None:
         """Waits for the first step, so that compiling does not count as speed."""
@@ -190,7 +179,7 @@ class _Loop:
         if "images_per_second" in values:
             images_left = (self._config.steps - done) * self._config.batch_size
             values["seconds_left"] = images_left / values["images_per_second"]
-        self._log.write(done, values)
+        self._log.write(done, values | self._left_out)
         say(training_line(done, self._config.steps, values))
 
     def _check(self) -> None:

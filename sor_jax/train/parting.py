@@ -1,16 +1,25 @@
 """What a run says at its end."""
 
 from sor_jax.train.checkpoint import Checkpoints
-from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED, Meter
+from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED
+
+LEFT_OUT = "data/records_left_out"
+_TOLD = (
+    (SKIPPED, "steps skipped"),
+    (RECORDS, "times a damaged record skipped"),
+    (LEFT_OUT, "records left out when they were prepared"),
+)
 
 
-def goodbye(done: int, steps: int, checkpoints: Checkpoints, meter: Meter, metric: str) -> str:
+def goodbye(
+    done: int, steps: int, checkpoints: Checkpoints, totals: dict[str, int], metric: str
+) -> str:
     """How far it got, what was left out, where the state is and how to go on.
 
     Args:
       done: steps done of `steps`.
       checkpoints: of the workdir.
-      meter: knows the totals.
+      totals: counts since the first step, under the log's names.
       metric: config.eval.best_metric.
     """
     last = checkpoints.last_step
@@ -22,9 +31,6 @@ def goodbye(done: int, steps: int, checkpoints: Checkpoints, meter: Meter, metri
         ending = f"all {steps} steps are done, {saved}"
         best = checkpoints.best_step
         after = f"best by {metric}: {f'step {best}' if best else 'none'}"
-    totals = meter.totals
-    seen = f"{totals.get(EXAMPLES, 0):,} images seen"
-    for name, what in ((SKIPPED, "steps"), (RECORDS, "times a damaged record")):
-        if totals.get(name):
-            seen += f", {totals[name]} {what} skipped"
-    return f"{ending}\n{seen}; {after}"
+    counted = [f"{totals.get(EXAMPLES, 0):,} images seen"]
+    counted += [f"{totals[name]} {what}" for name, what in _TOLD if totals.get(name)]
+    return f"{ending}\n{', '.join(counted)}; {after}"

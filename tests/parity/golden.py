@@ -91,14 +91,16 @@ def files(pattern):
 
 
 def cases(part, *, whole=(), beside=None):
-    """pytest parameters: every file of a part, those of one model and seed next to each other.
+    """pytest parameters: every file of a part, by model and seed.
+
+    A file in SOR_GOLDENS stands for its slice.
 
     Args:
       part: as in `{model}_seed{s}_{part}.npz`.
       whole: arrays that must be there with all their elements.
       beside: another part that must be there, too.
     """
-    found = []
+    found = {}
     for folder in folders():
         for file in folder.glob(f"*_seed*_{part}.npz"):
             model, seed = re.fullmatch(rf"(.+)_seed(\d+)_{part}", file.stem).groups()
@@ -106,7 +108,7 @@ def cases(part, *, whole=(), beside=None):
             with np.load(file) as stored:
                 fits = set(whole) <= set(stored.files)
             if fits and (beside is None or case.sibling(beside).file.exists()):
-                found.append(case)
+                found[model, case.seed] = case
     skip = pytest.mark.skip(reason="there is no config of this model in configs/reference")
     params = [
         pytest.param(
@@ -114,7 +116,7 @@ def cases(part, *, whole=(), beside=None):
             id=f"{case.model}-{case.seed}{'-slice' if case.file.parent == SLICE else ''}",
             marks=[] if case.model in CONFIGS else [skip],
         )
-        for case in sorted(found, key=lambda case: (case.model, case.seed, case.file))
+        for _, case in sorted(found.items())
     ]
     return params + _what_is_missing()
 

@@ -79,9 +79,7 @@ def test_three_steps(case):
 
     params = variables["params"]
     losses, grads = first_step(case.model, case.seed, training.file)
-    np.testing.assert_allclose(
-        optax.global_norm(grads), stored["total_grad_norm_step0"], rtol=1e-4
-    )
+    np.testing.assert_allclose(optax.global_norm(grads), stored["total_grad_norm_step0"], rtol=1e-4)
     names = [golden.LOSSES[name] for name in stored["loss_names"].tolist()]
     for step, rtol in enumerate((1e-5, 1e-3, 5e-2)):
         if step:
@@ -98,7 +96,11 @@ def test_three_steps(case):
             name = key.removeprefix("delta.")
             ours = change[name].reshape(-1)[stored[f"idx.{name}"]]
             largest = np.abs(stored[key]).max()
-            print(name, np.abs(ours-stored[key]).max()/largest, np.linalg.norm(change[name])/stored["delta_l2."+name]-1)
+            print(
+                name,
+                np.abs(ours - stored[key]).max() / largest,
+                np.linalg.norm(change[name]) / stored["delta_l2." + name] - 1,
+            )
 
 
 @pytest.mark.parametrize("case", golden.cases("f_train_own_proposals", whole=["proposals.boxes"]))

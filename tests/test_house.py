@@ -1,0 +1,76 @@
+"""The house rules that a reader relies on: imports run downward, and what is not needed stays out."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# A room may import from rooms of a lower floor, and from itself.
+FLOORS = [
+    {"data"},
+    {"sor_jax.inputs", "sor_jax.metrics", "sor_jax.platform"},
+    {"sor_jax.structures", "sor_jax.visualize"},
+    {"sor_jax.ops", "sor_jax.losses", "sor_jax.album"},
+    {"sor_jax.models", "sor_jax.targets", "sor_jax.decode"},
+    {"sor_jax.heads"},
+    {"sor_jax.objective", "sor_jax.predict"},
+    {"sor_jax.build", "sor_jax.evaluate"},
+    {"sor_jax.train"},
+    {"sor_jax.convert", "sor_jax.demo", "sor_jax.scaling"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(file for folder in ("sor_jax", "data") for file in (ROOT / folder).rglob("*.py"))
+# A table for a README, made by a command that scores with our own metric.
+COMMANDS = {"data/scenes/rule_table.py"}
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[0] if parts[0] == "data" else ".".join(parts[:2])
+
+
+def imported(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "sor_jax":
+                yield from (f"sor_jax.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_run_downward(file):
+    name = str(file.relative_to(ROOT))
+    if name in COMMANDS or file.name == "__init__.py" and file.parent.name == "sor_jax":
+        return
+    here = room_of(name.removesuffix(".py").replace("/", "."))
+    assert here in FLOOR, f"{name} is in no room of the house: give it one in this test"
+    for module in imported(file):
+        if module.split(".")[0] not in ("sor_jax", "data", "configs", "tests"):
+            continue
+        there = room_of(module)
+        assert there in FLOOR, f"{name} imports {module}"
+        assert there == here or FLOOR[there] < FLOOR[here], f"{name} imports {module} from above"
+
+
+def test_orbax_stays_in_its_two_files():
+    knowing = {f.name for f in FILES if any(m.split(".")[0] == "orbax" for m in imported(f))}
+    assert knowing <= {"checkpoint.py", "saved.py"}
+
+
+def test_neither_tensorflow_nor_torch_is_imported():
+    code = (
+        "import sys, sor_jax.train.loop, sor_jax.train.evaluation, data.scenes, data.assr; "
+        "assert not {'tensorflow', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_files_stay_small():
+    long = {f.name: n for f in FILES if (n := len(f.read_text().splitlines())) > 300}
+    assert not long
