@@ -2,7 +2,7 @@
 
     python train.py --config configs/demo.py --workdir runs/demo [--config.FIELD=VALUE ...]
 
-Running the same command again goes on where it stopped.
+Running the same command again goes on where it stopped. docs/scaling.md: several devices and hosts.
 """
 
 import os
@@ -14,6 +14,9 @@ from sor_jax import platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints, numbers and pictures.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, if several run.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes run together.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
 _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir that another config made.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -28,15 +31,18 @@ def main(argv):
 
     import jax
 
+    from sor_jax import cluster
+    from sor_jax.train.hosts import say
     from sor_jax.train.loop import train_and_evaluate
 
-    kinds = ", ".join(sorted({device.device_kind for device in jax.local_devices()}))
-    print(
-        f"devices: {jax.local_device_count()} x {jax.default_backend()} ({kinds}), "
-        f"{os.cpu_count()} CPU cores, jax {jax.__version__}",
-        flush=True,
+    cluster.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    kinds = ", ".join(sorted({device.device_kind for device in jax.devices()}))
+    say(
+        f"devices: {jax.device_count()} x {jax.default_backend()} ({kinds}) of "
+        f"{jax.process_count()} processes, {os.cpu_count()} CPU cores, jax {jax.__version__}"
     )
-    train_and_evaluate(_CONFIG.value, _WORKDIR.value, force=_FORCE.value)
+    with cluster.ends_with_error():
+        train_and_evaluate(_CONFIG.value, _WORKDIR.value, force=_FORCE.value)
 
 
 if __name__ == "__main__":

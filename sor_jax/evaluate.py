@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.album import Album
 from sor_jax.decode.paste import paste_mask
 from sor_jax.inputs.record import Record, decode_masks, rank_classes, ranked_indices
-from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Truth
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth
 from sor_jax.structures import Detections
 
 
@@ -21,6 +21,8 @@ def evaluate(
     gallery: int = 24,
     show: Callable[[str, np.ndarray], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    pool: Callable[[list[Scored]], list[Scored]] | None = None,
+    summarize: bool = True,
 ) -> dict[str, float | int | None]:
     """Scores what a model predicts for every photograph, at the photograph's own size.
 
@@ -32,6 +34,9 @@ def evaluate(
       gallery: how many photographs, from the first on, are drawn for `out_dir` and `show`.
       show: called with the id and the picture u8[H, W, 3] of each of them.
       progress: called with the number of photographs scored since the last call.
+      pool: turns the photographs of this process into those of all processes that share a data
+        set; None where nobody does.
+      summarize: whether this process writes metrics.json and gallery.png.
 
     Returns:
       mae sor images_used images sor_multi multi_images objects_matched objects sa_sor f_measure
@@ -47,8 +52,11 @@ def evaluate(
             album.add(record, truth, prediction, scoreboard.add(truth, prediction))
         if progress is not None:
             progress(len(records))
+    if pool is not None:
+        scoreboard.images = pool(scoreboard.images)
     metrics = scoreboard.result()
-    album.close(metrics)
+    if summarize:
+        album.close(metrics)
     return metrics
 
 

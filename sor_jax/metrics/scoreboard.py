@@ -40,16 +40,27 @@ class Prediction(NamedTuple):
         return rank_map(self.masks, self.rank_class)
 
 
+class Scored(NamedTuple):
+    """What a scoreboard keeps of one photograph."""
+
+    row: dict
+    hw: tuple[int, int]
+    objects: Objects
+    found: Found
+
+
 class Scoreboard:
     """Collects photographs, then gives the numbers of the data set.
+
+    Attributes:
+      images: the photographs so far, Scored; those of another scoreboard may be put among them.
 
     SA-SOR and the F-measure see the detections that have a rank, scored by it; MAE, SOR and nDCG
     see the rank map; AP sees every detection.
     """
 
     def __init__(self):
-        self._rows: list[dict] = []
-        self._precision = AveragePrecision()
+        self.images: list[Scored] = []
 
     def add(self, truth: Truth, prediction: Prediction) -> dict:
         """Scores one photograph.
@@ -74,14 +85,17 @@ class Scoreboard:
             "ndcg_linear": ndcg[0],
             "ndcg_exp": ndcg[1],
         }
-        self._rows.append(row)
         found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
-        self._precision.add(truth.grey.shape, Objects(truth.xyxy, truth.encoded), found)
+        objects = Objects(truth.xyxy, truth.encoded)
+        self.images.append(Scored(row, truth.grey.shape, objects, found))
         return row
 
     def result(self) -> dict[str, float | int | None]:
         """The numbers of all photographs so far, in the order of reports; None = undefined."""
-        column = {name: [row[name] for row in self._rows] for name in _ROW}
+        column = {name: [image.row[name] for image in self.images] for name in _ROW}
+        precision = AveragePrecision()
+        for image in self.images:
+            precision.add(image.hw, image.objects, image.found)
         return {
             "mae": mean_defined(column["mae"]),
             **sor_summary(column["rho"], column["matched"], column["objects"]),
@@ -89,7 +103,7 @@ class Scoreboard:
             "f_measure": mean_defined(column["f_measure"]),
             "ndcg_linear": mean_defined(column["ndcg_linear"]),
             "ndcg_exp": mean_defined(column["ndcg_exp"]),
-            **self._precision.result(),
+            **precision.result(),
         }
 
 

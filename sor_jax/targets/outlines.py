@@ -45,5 +45,5 @@ def crop_polygons(polygons: Polygons, xyxy, gt_index, *, side: int, max_hw, whol
         )
     else:
         inside = jax.vmap(ops.area_inside)(moved, valid, size[:, ::-1])
-    whole = jax.vmap(ops.area)(polygons.edges, polygons.valid)[gt_index]
+    whole = jax.vmap(ops.area)(moved, valid)  # moved: float32 has more places left
     return crops, inside / jnp.where(whole > 0, whole, 1.0)

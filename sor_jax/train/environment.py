@@ -9,6 +9,8 @@ import time
 
 import jax
 
+from sor_jax.train.hosts import is_primary
+
 FILE = "environment.jsonl"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow")
 PACKAGES += ("pycocotools",)
@@ -32,12 +34,14 @@ def environment() -> dict[str, str | int | None]:
 
 
 def record_environment(workdir: pathlib.Path, step: int) -> list[str]:
-    """Appends a line about a start behind `step` steps to environment.jsonl.
+    """Appends a line about a start behind `step` steps to environment.jsonl, once for a run.
 
     Returns:
       What differs from the start before, "NAME was OLD, now NEW": from there on numbers may differ
       in their last digits.
     """
+    if not is_primary():
+        return []
     path = workdir / FILE
     # What follows the last line's end is nothing, or a line cut short.
     lines = path.read_text().split("\n")[:-1] if path.exists() else []

@@ -12,6 +12,7 @@ from sor_jax.build import build_model, build_predict, init_variables
 from sor_jax.evaluate import evaluate
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import build_eval_batches, open_split
+from sor_jax.train.hosts import is_primary, say, taking_turns
 from sor_jax.train.logging import duration
 from sor_jax.train.provenance import FILE, read_provenance, with_normalisation
 from sor_jax.train.saved import find_checkpoint
@@ -56,7 +57,7 @@ def evaluate_checkpoint(
     config.init_from = str(folder)  # so that nobody warns of a start without weights
     abstract = jax.eval_shape(lambda: start_variables(config))
     variables = load_variables(folder, abstract)
-    print(f"{folder}:", flush=True)
+    say(f"{folder}:")
     return evaluate_variables(config, variables, split=split, out_dir=out_dir, gallery=gallery)
 
 
@@ -71,19 +72,21 @@ def evaluate_variables(
     num_images = min(num_images, config.eval.max_images or num_images)
     predict = make_predict(build_predict(config, build_model(config)), mesh)
     variables = jax.device_put(variables, replicated(mesh))
-    print(f"{num_images} images of {config.data.name} {split}", flush=True)
+    say(f"{num_images} images of {config.data.name} {split}")
     start = time.perf_counter()
     with tqdm.tqdm(total=num_images, unit=" images", disable=None) as bar:
         metrics = evaluate(
             lambda batch: predict(variables, batch),
             build_eval_batches(config, split)(batch_size),
             out_dir=out_dir,
-            gallery=gallery,
+            gallery=gallery if is_primary() else 0,
             progress=bar.update,
+            pool=taking_turns,
+            summarize=is_primary(),
         )
-    print(table(metrics))
+    say(table(metrics))
     took = duration(time.perf_counter() - start)
-    print(f"{took}; numbers, rank maps and gallery are in {out_dir}", flush=True)
+    say(f"{took}; numbers, rank maps and gallery are in {out_dir}")
     return metrics
 
 

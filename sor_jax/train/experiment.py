@@ -70,8 +70,12 @@ def build_experiment(config) -> Experiment:
 
 
 def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
-    """Batch size -> batches of the first config.eval.max_images records of a split, in order."""
+    """Batch size -> batches of the first config.eval.max_images records of a split, in order.
+
+    Of several processes each takes every so many-th record.
+    """
     source = _First(open_split(config, split), config.eval.max_images)
+    source = _Every(source, jax.process_index(), jax.process_count())
 
     def batches(batch_size):
         return eval_batches(
@@ -133,3 +137,16 @@ class _First:
 
     def __getitem__(self, index):
         return self._source[index]
+
+
+class _Every:
+    """The records `start`, `start + step`, .. of a source."""
+
+    def __init__(self, source, start: int, step: int):
+        self._source, self._indices = source, range(start, len(source), step)
+
+    def __len__(self):
+        return len(self._indices)
+
+    def __getitem__(self, index):
+        return self._source[self._indices[index]]

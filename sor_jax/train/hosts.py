@@ -1,5 +1,6 @@
 """What the processes of one run agree on; with a single process nothing is asked of anyone."""
 
+import itertools
 import pickle
 from typing import Any
 
@@ -50,6 +51,23 @@ def from_all(value: Any) -> list[Any]:
     padded[: len(encoded)] = encoded
     rows = multihost_utils.process_allgather(padded)
     return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+
+def taking_turns(items: list) -> list:
+    """The items of all processes: the first of each, then the second of each, and so on.
+
+    So records that were dealt out by `process_index::process_count` come back in their order.
+    """
+    nothing = object()
+    rounds = itertools.zip_longest(*from_all(items), fillvalue=nothing)
+    return [item for each in rounds for item in each if item is not nothing]
+
+
+def local_copy(tree: Any, mesh: Mesh) -> Any:
+    """Arrays that lie on the devices of all processes, as arrays on a mesh of this one's."""
+    if is_alone():
+        return tree
+    return jax.device_put(jax.tree.map(lambda x: x.addressable_data(0), tree), replicated(mesh))
 
 
 class Sum:

@@ -76,6 +76,23 @@ class MetricsLog:
                 file.close()
 
 
+class NoLog:
+    """In the place of a MetricsLog in all processes of a run but one."""
+
+    def write(self, step: int, values: dict[str, float | int | None]) -> None:
+        """Does nothing."""
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Does nothing."""
+
+    def has(self, step: int, prefix: str) -> bool:
+        """False."""
+        return False
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 def read_records(path: str | os.PathLike) -> list[dict]:
     """The records of a metrics.jsonl, none where it is missing; a last line cut off is dropped."""
     path = pathlib.Path(path)

@@ -15,9 +15,9 @@ from sor_jax.train.checkpoint import Checkpoints
 from sor_jax.train.choices import check_choices
 from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
-from sor_jax.train.hosts import as_primary_says, is_alone, say
+from sor_jax.train.hosts import as_primary_says, is_alone, is_primary, say
 from sor_jax.train.intake import Intake
-from sor_jax.train.logging import MetricsLog, duration, training_line
+from sor_jax.train.logging import MetricsLog, NoLog, duration, training_line
 from sor_jax.train.meter import Meter
 from sor_jax.train.parting import LEFT_OUT, goodbye
 from sor_jax.train.periodic import PeriodicEvaluation
@@ -78,7 +78,7 @@ def fit(
         state = first_state(experiment, config, mesh, checkpoints, position)
         for change in record_environment(workdir, int(state.step)):
             say(f"{change}: from here on numbers may differ in their last digits")
-        log = MetricsLog(workdir, start_step=int(state.step))
+        log = MetricsLog(workdir, start_step=int(state.step)) if is_primary() else NoLog()
         stack.callback(log.close)
         evaluation = PeriodicEvaluation(experiment, config.eval, workdir, mesh, log)
         trace = Trace(tuple(config.train.profile_steps), workdir)
@@ -151,7 +151,7 @@ class _Loop:
         self._meter.restart_clock()
         if metrics is None:
             return False
-        if done > 0:
+        if done > 0 and is_primary():
             self._checkpoints.note_score(done, metrics.get(self._metric))
         self._log.write(done, {f"eval/{name}": value for name, value in metrics.items()})
         return True

@@ -3,11 +3,16 @@
 import pathlib
 from collections.abc import Iterable
 
+import jax
+
 from sor_jax.album import write_png
 from sor_jax.evaluate import evaluate
+from sor_jax.metrics.scoreboard import Scored
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import Experiment
-from sor_jax.train.logging import MetricsLog
+from sor_jax.train.hosts import from_all, is_alone, is_primary, local_copy, say, taking_turns
+from sor_jax.train.logging import MetricsLog, NoLog
+from sor_jax.train.sharding import make_mesh
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
 from sor_jax.train.step import make_predict
@@ -26,10 +31,12 @@ class PeriodicEvaluation:
       log: takes the numbers as "eval/KEY", and the pictures.
     """
 
-    def __init__(self, experiment: Experiment, config, workdir, mesh, log: MetricsLog):
+    def __init__(self, experiment: Experiment, config, workdir, mesh, log: MetricsLog | NoLog):
         self._batches, self._split = experiment.eval_batches, config.split
-        self._predict = make_predict(experiment.predict, mesh)
-        self._batch_size = -(-config.batch_size // mesh.size) * mesh.size
+        # Each process predicts its share of the photographs on its own devices.
+        self._mesh = mesh if is_alone() else make_mesh(jax.local_devices())
+        self._predict = make_predict(experiment.predict, self._mesh)
+        self._batch_size = -(-config.batch_size // self._mesh.size) * self._mesh.size
         self._examples, self._log = pathlib.Path(workdir) / "examples", log
 
     def __call__(self, step: int, state: TrainState, stop: StopRequest) -> dict | None:
@@ -40,16 +47,18 @@ class PeriodicEvaluation:
             write_png(self._examples / f"{step:07d}" / f"{name}.png", picture)
             self._log.image(step, f"examples/{name}", picture)
 
+        variables = local_copy(state.variables, self._mesh)
         try:
             metrics = evaluate(
-                lambda batch: self._predict(state.variables, batch),
+                lambda batch: self._predict(variables, batch),
                 _until(stop, self._batches(self._batch_size)),
-                gallery=EXAMPLES,
+                gallery=EXAMPLES if is_primary() else 0,
                 show=show,
+                pool=lambda images: _pool(images, stop),
             )
         except _StoppedError:
             return None
-        print(f"evaluation on {self._split} after step {step}\n{table(metrics)}", flush=True)
+        say(f"evaluation on {self._split} after step {step}\n{table(metrics)}")
         return metrics
 
 
@@ -60,5 +69,11 @@ class _StoppedError(Exception):
 def _until(stop: StopRequest, batches: Iterable) -> Iterable:
     for batch in batches:
         if stop.requested:
-            raise _StoppedError
+            return
         yield batch
+
+
+def _pool(images: list[Scored], stop: StopRequest) -> list[Scored]:
+    if any(from_all(stop.requested)):
+        raise _StoppedError
+    return taking_turns(images)

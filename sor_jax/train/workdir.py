@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+from sor_jax.train.hosts import is_primary
 from sor_jax.train.saved import FOLDER, steps_in
 
 CONFIG = "config.json"
@@ -38,8 +39,12 @@ def claim(workdir: pathlib.Path, config: ConfigDict, *, force: bool = False) -> 
     """Holds a workdir, made where it is missing; the system lets go of it with the process.
 
     Raises RuntimeError where another process holds it, and ValueError where its checkpoints come
-    from another config, unless `force`. Writes config.json.
+    from another config, unless `force`. Writes config.json. Of several processes of a run the
+    primary acts for all.
     """
+    if not is_primary():
+        yield
+        return
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / LOCK).open("a+") as lock:
         try:

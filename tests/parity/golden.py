@@ -26,6 +26,7 @@ LOSSES = {
     "loss_fcos_loc": "fcos_box",
     "loss_fcos_ctr": "fcos_centerness",
     "loss_mask": "mask",
+    "mask_loss": "mask",
     "loss_maskiou": "mask_iou",
     "sor_loss": "rank",
 }
@@ -57,7 +58,7 @@ class Golden(NamedTuple):
     def losses(self):
         """{our name: value} of a training part."""
         stored = self.arrays()
-        names = [LOSSES[name] for name in stored["loss_names"].tolist()]
+        names = [LOSSES.get(name, name) for name in stored["loss_names"].tolist()]
         return dict(zip(names, stored["loss_values"].tolist(), strict=True))
 
     def sibling(self, part):
@@ -90,7 +91,7 @@ def files(pattern):
     return params + _what_is_missing()
 
 
-def cases(part, *, whole=(), beside=None):
+def cases(part, *, whole=(), beside=None, any_model=False):
     """pytest parameters: every file of a part, by model and seed.
 
     A file in SOR_GOLDENS stands for its slice.
@@ -99,6 +100,7 @@ def cases(part, *, whole=(), beside=None):
       part: as in `{model}_seed{s}_{part}.npz`.
       whole: arrays that must be there with all their elements.
       beside: another part that must be there, too.
+      any_model: do not skip models of which there is no config.
     """
     found = {}
     for folder in folders():
@@ -114,7 +116,7 @@ def cases(part, *, whole=(), beside=None):
         pytest.param(
             case,
             id=f"{case.model}-{case.seed}{'-slice' if case.file.parent == SLICE else ''}",
-            marks=[] if case.model in CONFIGS else [skip],
+            marks=[] if any_model or case.model in CONFIGS else [skip],
         )
         for _, case in sorted(found.items())
     ]
@@ -128,11 +130,16 @@ def _what_is_missing():
     return [pytest.param(None, id="all", marks=pytest.mark.skip(reason=reason))]
 
 
+def beside(name):
+    """A json file beside the folder of golden numbers, or in the slice."""
+    folder = pathlib.Path(os.environ.get("SOR_GOLDENS") or SLICE).parent
+    files = [folder / name, SLICE / name]
+    return json.loads(next(file for file in files if file.exists()).read_text())
+
+
 def manifest(model):
     """[[name, shape, dtype], ...] of the original's checkpoint."""
-    beside = pathlib.Path(os.environ.get("SOR_GOLDENS") or SLICE).parent
-    files = [folder / f"manifest_{model}.json" for folder in (beside, SLICE)]
-    return recipe.read_manifest(next(file for file in files if file.exists()))
+    return beside(f"manifest_{model}.json")
 
 
 def config(model):

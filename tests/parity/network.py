@@ -35,15 +35,19 @@ def build(model, *, dtype="float32", **ranking):
     return build_model(config)
 
 
-@functools.lru_cache(maxsize=1)
-def variables(model, seed):
-    """The made-up checkpoint, brought in."""
+def shapes(model):
+    """{"params", "frozen"} of our network, without numbers."""
     boxes = Boxes(jnp.zeros((1, 1, 4)), jnp.ones((1, 1), bool))
     image = jnp.zeros((1, 64, 64, 3), jnp.uint8)
     hw = jnp.array([[64, 64]])
-    expected = jax.eval_shape(build(model).init, jax.random.key(0), image, hw, boxes)
-    expected = {name: expected[name] for name in ("params", "frozen")}
-    return jax.device_put(variables_from_torch(golden.weights(model, seed), expected))
+    shapes = jax.eval_shape(build(model).init, jax.random.key(0), image, hw, boxes)
+    return {name: shapes[name] for name in ("params", "frozen")}
+
+
+@functools.lru_cache(maxsize=1)
+def variables(model, seed):
+    """The made-up checkpoint, brought in."""
+    return jax.device_put(variables_from_torch(golden.weights(model, seed), shapes(model)))
 
 
 def batch(seed, objects=()):
@@ -63,7 +67,8 @@ def batch(seed, objects=()):
     padded = pad_record(record, **sizes)
     assert padded["gt_valid"].sum() == len(parts)
     assert padded["gt_edge_valid"].any(axis=1).sum() == len(parts)
-    return put({name: array[None] for name, array in padded.items()}, make_mesh(jax.devices()[:1]))
+    rows = {name: array[None] for name, array in padded.items()}
+    return jax.device_get(put(rows, make_mesh(jax.devices()[:1])))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -127,11 +132,11 @@ def _heads(module, variables, levels, xyxy):
     )
 
 
-def head_outputs(model, seed, xyxy, *, dtype="float32"):
+def head_outputs(model, seed, xyxy, *, dtype="float32", **ranking):
     """{the original's name: array in its layout} for the heads on given boxes f32[R, 4]."""
     levels = dense(model, seed, dtype=dtype)[2]
     (pooled, logit, iou, rank_logit), state = _heads(
-        build(model, dtype=dtype), variables(model, seed), levels, jnp.asarray(xyxy)
+        build(model, dtype=dtype, **ranking), variables(model, seed), levels, jnp.asarray(xyxy)
     )
     inner = state["intermediates"]
     out = {

@@ -13,6 +13,8 @@ from sor_jax.decode.ranks import assign_ranks_reference
 from sor_jax.ops.roi_align import assign_levels
 from tests.parity import golden, network, recipe
 
+pytestmark = pytest.mark.xdist_group("inference")  # one compile of V-39
+
 
 def check(case, outputs, tolerances):
     """Every stored array that `tolerances` names, by the longest beginning of its name."""
@@ -60,7 +62,7 @@ def test_proposals(case):
     assert case.max_error("proposals.scores", found.score[order]) <= 1e-5
 
 
-@pytest.mark.parametrize("case", golden.cases("e_inference", whole=["boxes"]))
+@pytest.mark.parametrize("case", golden.cases("e_inference"))
 def test_whole_inference(case):
     """Numbers of the original alone with the image: in a batch of two it mixes up their ranks."""
     stored, found = case.arrays(), detections(case.model, case.seed)
@@ -122,7 +124,6 @@ def test_bfloat16_ranks_the_same(case, record_property):
     error["fpn"] = max(pyramid.max_error(name, dense[name]) for name in levels)
     for name, value in error.items():
         record_property(f"bfloat16 {name}", value)
-        print(name, value)
         assert value <= BFLOAT16[name], f"{name}: {value}"
     np.testing.assert_array_equal(ranks(outputs["sor.logits"]), case.arrays()["pred_ranks"])
 

@@ -13,6 +13,8 @@ from sor_jax.convert.torch import variables_to_torch
 from sor_jax.train.optimizer import decays, make_optimizer
 from tests.parity import golden, network
 
+pytestmark = pytest.mark.xdist_group("training")  # one compile of V-39
+MODEL = "centermask_vov39_ppa"  # whose optimizer was looked at
 # Gradients that are small sums of large terms: the original repeats itself to 1.5e-3 only.
 NOISY = ("pos_conv", "predictor", "deconv")
 
@@ -90,17 +92,19 @@ def test_three_steps(case):
         agree(losses, dict(zip(names, stored["losses"][step], strict=True)), rtol)
         params, state = update(params, grads, state)
 
-    change = variables_to_torch({"params": jax.tree.map(np.subtract, params, variables["params"])})
-    for key in stored:
-        if key.startswith("delta."):
-            name = key.removeprefix("delta.")
-            ours = change[name].reshape(-1)[stored[f"idx.{name}"]]
-            largest = np.abs(stored[key]).max()
-            print(
-                name,
-                np.abs(ours - stored[key]).max() / largest,
-                np.linalg.norm(change[name]) / stored["delta_l2." + name] - 1,
-            )
+    before, after = (variables_to_torch({"params": tree}) for tree in (variables["params"], params))
+    moved = [key.removeprefix("delta.") for key in stored if key.startswith("delta.")]
+    assert moved
+    for name in moved:
+        change = (after[name] - before[name]).astype(np.float64)
+        np.testing.assert_allclose(
+            np.linalg.norm(change), stored[f"delta_l2.{name}"], rtol=1e-2, err_msg=name
+        )
+        ours = change.reshape(-1)[stored[f"idx.{name}"]]
+        expected = stored[f"delta.{name}"]
+        # The rank loss is stiff: the third step is not the original's to more than this.
+        error = np.linalg.norm(ours - expected) / np.linalg.norm(expected)
+        assert error <= 0.2, f"{name}: {error}"
 
 
 @pytest.mark.parametrize("case", golden.cases("f_train_own_proposals", whole=["proposals.boxes"]))
@@ -117,3 +121,17 @@ def test_training_on_own_proposals(case):
     losses, grads = first_step(case.model, case.seed, case.file)
     agree(losses, case.losses(), 1e-5)
     check_gradients(case, grads)
+
+
+def test_who_decays():
+    """The original's groups of parameters hold all of ours, and the same ones decay."""
+    decay = traverse_util.flatten_dict({"params": decays(network.shapes(MODEL)["params"])}, sep="/")
+    listed = {}
+    for group, names in golden.beside("optimizer_groups.json").items():
+        weight_decay = float(group.split(" wd ")[1])
+        for name in names:
+            place = CENTERMASK.place(name)
+            path = place.path.rpartition("/")[0] if place.layout == "element" else place.path
+            assert listed.setdefault(path, weight_decay > 0) == (weight_decay > 0)
+    assert listed == decay
+    assert 0 < sum(decay.values()) < len(decay)

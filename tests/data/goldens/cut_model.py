@@ -2,40 +2,72 @@
 
     python tests/data/goldens/cut_model.py FOLDER_OF_GOLDENS
 
-Takes CenterMask-39, seed 0, parts a, b, d and e; small arrays whole, of the others 400 elements.
+Takes CenterMask-39, seed 0; small arrays whole, of the others 400 elements. What is small anyway is
+copied.
 """
 
+import json
 import pathlib
+import shutil
 import sys
 
 import numpy as np
 
 ELEMENTS = 400
-PARTS = ("a_backbone_fpn", "b_fcos_raw", "d_fixed_boxes", "e_inference")
-LEFT_OUT = ("pasted_masks_packed",)
+OF_A_PARAMETER = 40  # elements of its gradient and of its change
+PARTS = (
+    "a_backbone_fpn",
+    "b_fcos_raw",
+    "c_proposals",
+    "d_fixed_boxes",
+    "e_inference",
+    "f_train_fixed_proposals",
+    "g_sgd3steps",
+)
+LEFT_OUT = ("pasted_masks_packed", "sor_mask_in_stats_src")
+COPIED = ("rank_assign.npz", "render_saliency_map.npz")
+# What belongs together: where elements of a parameter are, and what they are.
+PAIRS = (("grad_idx.", "grad_val."), ("idx.", "delta."))
 
 
 def cut(stored: dict) -> dict:
     """The slice of one file, in the same format."""
-    small = {}
-    rng = np.random.default_rng(0)
+    small, rng = {}, np.random.default_rng(0)
     for name in sorted({key.split("__")[0] for key in stored} - set(LEFT_OUT)):
-        small[f"{name}__shape"] = stored[f"{name}__shape"]
-        if name in stored and stored[name].size <= 4 * ELEMENTS:
-            small[name] = stored[name]
+        shape = f"{name}__shape"
+        if shape not in stored or (name in stored and stored[name].size <= 4 * ELEMENTS):
+            small |= {key: stored[key] for key in (name, shape) if key in stored}
             continue
+        small[shape] = stored[shape]
         if name in stored:
             index, value = np.arange(stored[name].size, dtype=np.int32), stored[name].reshape(-1)
         else:
             index, value = stored[f"{name}__idx"], stored[f"{name}__val"]
         chosen = np.sort(rng.choice(len(index), ELEMENTS, replace=False))
         small[f"{name}__idx"], small[f"{name}__val"] = index[chosen], value[chosen]
+    for where, what in PAIRS:
+        for name in [key.removeprefix(where) for key in small if key.startswith(where)]:
+            count = len(small[where + name])
+            chosen = rng.choice(count, min(count, OF_A_PARAMETER), replace=False)
+            for key in (where + name, what + name):
+                small[key] = small[key][np.sort(chosen)]
     return small
 
 
-if __name__ == "__main__":
+def main(folder: str) -> None:
+    """Writes the slice beside this file."""
+    source, here = pathlib.Path(folder), pathlib.Path(__file__).parent
     for part in PARTS:
         name = f"centermask_vov39_ppa_seed0_{part}.npz"
-        with np.load(pathlib.Path(sys.argv[1]) / name) as stored:
+        with np.load(source / name) as stored:
             small = cut({key: stored[key] for key in stored.files})
-        np.savez_compressed(pathlib.Path(__file__).parent / name, **small)
+        np.savez_compressed(here / name, **small)
+    for name in COPIED:
+        shutil.copyfile(source / name, here / name)
+    for path in (source / "gt_objects.json", source.parent / "optimizer_groups.json"):
+        text = json.dumps(json.loads(path.read_text()), separators=(",", ":"))
+        (here / path.name).write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
