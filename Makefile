@@ -23,7 +23,7 @@ demo: $(VENV)/.run-time
 	$(BIN)/python -m sor_jax.demo
 
 test: $(VENV)/.tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: $(VENV)/.tests
 	$(BIN)/python -m pytest

@@ -46,6 +46,8 @@ def get_config() -> ConfigDict:
         {
             "steps": 54_000,
             "batch_size": 16,
+            "accumulate": 1,  # parts that a batch is computed in, with the numbers of the whole
+            "remat": False,  # compute activations again instead of keeping them: slower, smaller
             "dtype": "float32",  # or "bfloat16"
             "log_every": 20,
             "eval_every": 3000,

@@ -1,5 +1,6 @@
 """From a config to the model, the objective and the predictor: the only reader of config.model."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from absl import logging
@@ -24,10 +25,13 @@ def build_model(config) -> CenterMask:
     _one_of(model.detector, ("centermask",), "config.model.detector")
     _one_of(model.backbone, VOVNETS, "config.model.backbone")
     spec = VOVNETS[model.backbone]
+    remat = config.train.remat
+    # Its third argument, the strides, is no array.
+    fcos = nn.remat(FcosHead, static_argnums=(3,)) if remat else FcosHead
     return CenterMask(
-        backbone=VoVNet(spec, norm=model.norm, dtype=dtype),
+        backbone=VoVNet(spec, norm=model.norm, remat=remat, dtype=dtype),
         pyramid=FeaturePyramid(model.pyramid.channels, dtype=dtype),
-        fcos=FcosHead(**model.fcos, dtype=dtype),
+        fcos=fcos(**model.fcos, dtype=dtype),
         mask=MaskHead(**model.mask, dtype=dtype),
         iou=MaskIouHead(**model.iou, dtype=dtype),
         ranking=RankingHead(**model.ranking, dtype=dtype),
@@ -62,6 +66,7 @@ def build_objective(config, model: CenterMask) -> Objective:
         clip_boxes=config.model.clip_boxes,
         mask_gradient=config.loss.mask_gradient,
         whole_pixels=config.loss.whole_pixels,
+        remat=config.train.remat,
         **config.model.proposals.train,
     )
 

@@ -33,7 +33,8 @@ def run_heads(
     image_hw,
     *,
     mask_gradient: bool = False,
-    dropout_rng=None,
+    dropout_keys=None,
+    remat: bool = False,
 ) -> RegionOutputs:
     """Pools the regions and applies the mask, mask IoU and ranking heads.
 
@@ -43,7 +44,8 @@ def run_heads(
       boxes: [B, R]; cheapest when the valid slots come first.
       image_hw: i32[B, 2] size of the photograph inside the padding.
       mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
-      dropout_rng: turns dropout on.
+      remat: compute what lies inside the heads again for the gradient instead of keeping it.
+      dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
     apply = functools.partial(model.apply, variables)
 
@@ -55,10 +57,20 @@ def run_heads(
         tokens = apply(pooled, prob, boxes, image_hw, method="tokens")
         return logit, iou, tokens, undersampled.astype(jnp.float32)
 
+    chunk_outputs = jax.checkpoint(chunk_outputs) if remat else chunk_outputs
     logit, iou, tokens, undersampled = _in_chunks(chunk_outputs, boxes)
-    rngs = None if dropout_rng is None else {"dropout": dropout_rng}
-    rank_logit = apply(tokens, boxes, train=dropout_rng is not None, rngs=rngs, method="ranks")
+    if dropout_keys is None:
+        rank_logit = apply(tokens, boxes, method="ranks")
+    else:
+        rank_logit = jax.vmap(functools.partial(_ranks_of_image, apply))(
+            tokens, boxes, dropout_keys
+        )
     return RegionOutputs(logit, iou, rank_logit, jnp.sum(undersampled))
+
+
+def _ranks_of_image(apply, tokens, boxes, key):
+    one = jax.tree.map(lambda x: x[None], (tokens, boxes))
+    return apply(*one, train=True, rngs={"dropout": key}, method="ranks")[0]
 
 
 def _in_chunks(function, boxes: Boxes):

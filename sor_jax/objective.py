@@ -1,6 +1,7 @@
 """The training map: batch -> named losses. Its twin is predict.py, in the same order."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,20 @@ from sor_jax.heads import RegionOutputs, run_heads
 from sor_jax.losses import dense as dense_losses
 from sor_jax.losses import masks as mask_losses
 from sor_jax.losses.ranking import rank_loss
-from sor_jax.losses.reduce import ratio
+from sor_jax.losses.reduce import SumCount, ratio
 from sor_jax.models.centermask import STRIDES, CenterMask
 from sor_jax.ops import grid
 from sor_jax.structures import Batch, Boxes, GroundTruth, Proposals, Rois
 from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.masks import mask_iou_targets, mask_targets
 from sor_jax.targets.rois import select_rois
+
+
+class Sums(NamedTuple):
+    """What a batch, or a part of one, adds to the losses of the whole."""
+
+    losses: dict[str, SumCount]
+    counts: dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Objective:
       clip_boxes: cut regions to the photograph before they are pooled.
       mask_gradient: let the mask IoU and rank losses reach the mask head through its probability.
       whole_pixels: as of mask_targets.
+      remat: as of run_heads.
     """
 
     model: CenterMask
@@ -43,6 +52,7 @@ class Objective:
     clip_boxes: bool = True
     mask_gradient: bool = False
     whole_pixels: bool = False
+    remat: bool = False
 
     def __call__(self, params, frozen, batch: Batch, rng):
         """Computes the losses; every normaliser is over the whole (global) batch.
@@ -57,6 +67,20 @@ class Objective:
           mask_iou, rank and total, and the counts "rois/foreground", "rois/left_out",
           "rois/undersampled".
         """
+        return self.total(self.sums(params, frozen, batch, image_keys(rng, len(batch.valid))))
+
+    def total(self, sums: Sums):
+        """(total f32[], scalars) as above; linear in the sums, so parts of a batch add up."""
+        losses = {
+            name: ratio(sum_count, at_least=1e-6 if name == "fcos_box" else 1.0)
+            for name, sum_count in sums.losses.items()
+        }
+        total = sum(losses.values()) + (self.rank_weight - 1.0) * losses["rank"]
+        scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
+        return total, scalars | {f"rois/{name}": value for name, value in sums.counts.items()}
+
+    def sums(self, params, frozen, batch: Batch, keys) -> Sums:
+        """The losses of a batch before they are divided; `keys` key[B], one for each image."""
         variables = {"params": params, "frozen": frozen}
         model = self.model.bind(variables)
         gt = dataclasses.replace(
@@ -79,29 +103,26 @@ class Objective:
             rois.boxes,
             batch.image_hw,
             mask_gradient=self.mask_gradient,
-            dropout_rng=rng,
+            dropout_keys=keys,
+            remat=self.remat,
         )
         losses |= self.roi_losses(outputs, rois, gt, batch.image_hw)
+        counts = {
+            "foreground": jnp.sum(rois.boxes.valid, dtype=jnp.float32),
+            "left_out": jnp.sum(rois.num_left_out, dtype=jnp.float32),
+            "undersampled": outputs.undersampled,
+        }
+        return Sums(losses, counts)
 
-        total = sum(losses.values()) + (self.rank_weight - 1.0) * losses["rank"]
-        scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
-        scalars["rois/foreground"] = jnp.sum(rois.boxes.valid, dtype=jnp.float32)
-        scalars["rois/left_out"] = jnp.sum(rois.num_left_out, dtype=jnp.float32)
-        scalars["rois/undersampled"] = outputs.undersampled
-        return total, scalars
-
-    def detection_losses(self, dense, gt: GroundTruth, points, where):
+    def detection_losses(self, dense, gt: GroundTruth, points, where) -> dict[str, SumCount]:
         """Class, box and centerness losses of the points in `where` bool[B, P]."""
         target = jax.vmap(lambda b: fcos_targets(b, points))(gt.boxes)
         positive = target.positive & where
         return {
-            "fcos_class": ratio(dense_losses.focal_loss(dense.class_logit, positive, where)),
-            "fcos_box": ratio(
-                dense_losses.box_loss(dense.ltrb, target.ltrb, target.centerness, positive),
-                at_least=1e-6,
-            ),
-            "fcos_centerness": ratio(
-                dense_losses.centerness_loss(dense.centerness_logit, target.centerness, positive)
+            "fcos_class": dense_losses.focal_loss(dense.class_logit, positive, where),
+            "fcos_box": dense_losses.box_loss(dense.ltrb, target.ltrb, target.centerness, positive),
+            "fcos_centerness": dense_losses.centerness_loss(
+                dense.centerness_logit, target.centerness, positive
             ),
         }
 
@@ -123,7 +144,9 @@ class Objective:
         """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
         return jax.vmap(lambda p, b: select_rois(p, b, slots=self.roi_slots))(proposals, gt.boxes)
 
-    def roi_losses(self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, image_hw):
+    def roi_losses(
+        self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, image_hw
+    ) -> dict[str, SumCount]:
         """Mask, mask IoU and rank losses of the foreground."""
         valid, xyxy, logit = rois.boxes.valid, rois.boxes.xyxy, outputs.mask_logit
 
@@ -134,7 +157,12 @@ class Objective:
         crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, image_hw, logit)
         rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
         return {
-            "mask": ratio(mask_losses.mask_loss(logit, crops, valid)),
-            "mask_iou": ratio(mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)),
-            "rank": ratio(rank_loss(outputs.rank_logit, rank_class, valid)),
+            "mask": mask_losses.mask_loss(logit, crops, valid),
+            "mask_iou": mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid),
+            "rank": rank_loss(outputs.rank_logit, rank_class, valid),
         }
+
+
+def image_keys(rng, count: int):
+    """key[count]: one for each row of a batch, whatever the number of rows."""
+    return jax.vmap(lambda row: jax.random.fold_in(rng, row))(jnp.arange(count))

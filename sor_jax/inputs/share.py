@@ -17,14 +17,19 @@ class Share:
 
 
 def share_of(
-    batch_size: int, *, num_devices: int, process_index: int = 0, process_count: int = 1
+    batch_size: int,
+    *,
+    num_devices: int,
+    parts: int = 1,
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> Share:
     """The rows that lie on a process's devices, when the batch is spread evenly over all devices.
 
-    A batch that does not divide by the devices is completed until it does. `num_devices` counts
-    those of all processes, each of which has the same number.
+    A batch is completed until it divides by the devices and, on each, by `parts`. `num_devices`
+    counts those of all processes, each of which has the same number.
     """
-    rows_per_device = -(-batch_size // num_devices)
+    rows_per_device = -(-batch_size // (num_devices * parts)) * parts
     rows = rows_per_device * num_devices // process_count
     return Share(process_index * rows, (process_index + 1) * rows)
 

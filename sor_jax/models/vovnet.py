@@ -137,11 +137,14 @@ class VoVNet(nn.Module):
     Attributes:
       spec: widths and depths.
       norm: "frozen_bn" or "group".
+      remat: keep only what goes between blocks, and compute what lies in them again for the
+        gradient.
       dtype: what convolutions compute in.
     """
 
     spec: VoVNetSpec
     norm: str = "frozen_bn"
+    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -171,10 +174,11 @@ class VoVNet(nn.Module):
             )
             x = layer(x, wheres[at])
         maps = [x]
+        block_type = nn.remat(OsaBlock) if self.remat else OsaBlock
         for i, blocks in enumerate(spec.blocks):
             x = maps[-1] if i == 0 else max_pool3(maps[-1])
             for b in range(blocks):
-                block = OsaBlock(
+                block = block_type(
                     spec.conv[i],
                     spec.out[i],
                     spec.layers,

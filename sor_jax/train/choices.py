@@ -16,3 +16,7 @@ def check_choices(config: ConfigDict) -> None:
     name = config.train.on_nonfinite
     if name not in ("raise", "skip"):
         raise ValueError(f"config.train.on_nonfinite is {name!r}; expected 'raise' or 'skip'")
+    if config.train.accumulate < 1:
+        raise ValueError(
+            f"config.train.accumulate is {config.train.accumulate}; expected 1 or more"
+        )

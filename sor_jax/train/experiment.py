@@ -60,6 +60,7 @@ def build_experiment(config) -> Experiment:
             share=share_of(
                 config.train.batch_size,
                 num_devices=jax.device_count(),
+                parts=config.train.accumulate,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
             ),

@@ -94,6 +94,7 @@ class _Loop:
             experiment.objective,
             build_optimizer(config),
             mesh,
+            accumulate=config.train.accumulate,
             skip_nonfinite=config.train.on_nonfinite == "skip",
         )
         left_out = experiment.records_left_out

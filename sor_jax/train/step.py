@@ -10,6 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from sor_jax.structures import Batch
+from sor_jax.train.accumulate import value_and_grad_in_parts
 from sor_jax.train.meter import SKIPPED
 from sor_jax.train.sharding import put, replicated, split
 from sor_jax.train.state import TrainState
@@ -22,6 +23,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
+    accumulate: int = 1,
     skip_nonfinite: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Compiles (state, batch) -> (next state, scalars), the state donated.
@@ -31,6 +33,7 @@ def make_train_step(
         its sums and counts are over all devices, so losses need no further averaging.
       optimizer: turns the gradient of the total into updates of params.
       mesh: the batch is split over it.
+      accumulate: in how many parts the batch is computed, see value_and_grad_in_parts.
       skip_nonfinite: where the total or a gradient is not finite, leave the parameters and the
         optimizer's memory as they are and say so in the scalar "train/skipped_steps", 0 or 1. The
         step counts all the same: rate and data go on.
@@ -39,11 +42,12 @@ def make_train_step(
       The step. Its scalars are the objective's, with "loss/total" and "grad_norm", the global norm
       of the gradients before any clipping. They stay on the device until someone fetches them.
     """
+    value_and_grad = jax.value_and_grad(objective, has_aux=True)
+    if accumulate > 1:
+        value_and_grad = value_and_grad_in_parts(objective, accumulate, mesh)
 
     def train_step(state, batch):
-        (total, scalars), grads = jax.value_and_grad(objective, has_aux=True)(
-            state.params, state.frozen, batch, state.step_key
-        )
+        (total, scalars), grads = value_and_grad(state.params, state.frozen, batch, state.step_key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         scalars = {"loss/total": total, **scalars, "grad_norm": optax.global_norm(grads)}
         params = optax.apply_updates(state.params, updates)

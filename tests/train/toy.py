@@ -32,6 +32,7 @@ def config(**train) -> ConfigDict:
             "train": {
                 "steps": 6,
                 "batch_size": 4,
+                "accumulate": 1,
                 "eval_every": 0,
                 "log_every": 1,
                 "checkpoint_every": 3,

@@ -1,0 +1,99 @@
+"""Fifty steps on 1, 2 and 4 devices: they end as far apart as reordered sums explain."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from sor_jax.build import build_model, build_objective, build_predict
+from sor_jax.evaluate import evaluate
+from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.share import share_of
+from sor_jax.inputs.source import open_source
+from sor_jax.train.optimizer import make_optimizer
+from sor_jax.train.sharding import make_mesh, put, replicated
+from sor_jax.train.state import create_state
+from sor_jax.train.step import make_predict, make_train_step
+from tests.small import small_network
+from tests.train import toy
+
+STEPS = 50
+
+
+def run(objective, variables, batches, mesh, *, rate):
+    optimizer = make_optimizer("sgd", optax.constant_schedule(rate))
+    step = make_train_step(objective, optimizer, mesh)
+    fresh = jax.tree.map(np.array, create_state(variables, optimizer, jax.random.key(1)))
+    state, totals = jax.device_put(fresh, replicated(mesh)), []
+    for batch in batches:
+        state, scalars = step(state, put(batch, mesh))
+        totals.append(float(scalars["loss/total"]))
+    return state, np.array(totals)
+
+
+def test_a_small_regression():
+    batches = [toy.numpy_batch(i) for i in range(STEPS)]
+    variables = toy.init(jax.random.key(0))
+    ends = [
+        run(toy.objective, variables, batches, make_mesh(jax.devices()[:n]), rate=0.01)
+        for n in (1, 2, 4)
+    ]
+    for state, totals in ends[1:]:
+        np.testing.assert_allclose(totals, ends[0][1], rtol=1e-4)
+        for a, b in zip(
+            jax.tree.leaves(ends[0][0].params), jax.tree.leaves(state.params), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+SIZE = {"image_hw": (64, 64), "max_objects": 5}
+
+
+def scenes(split, cache_dir):
+    counts = {"train": 24, "val": 12, "test": 1}
+    return open_source(
+        "scenes", root="", split=split, cache_dir=cache_dir, image_hw=(64, 64), num_scenes=counts
+    )
+
+
+def train_batches(source, num_devices, *, reorder=False):
+    """Batches of 6 images, completed where the devices do not divide them."""
+    share = share_of(6, num_devices=num_devices)
+    iterator = train_iterator(source, batch_size=6, seed=0, share=share, **SIZE)
+    order = np.random.default_rng(0).permutation(len(share)) if reorder else slice(None)
+    for _ in range(STEPS):
+        yield {name: rows[order] for name, rows in next(iterator).items()}
+    iterator.close()
+
+
+@pytest.mark.slow
+def test_the_whole_model_and_its_metrics(tmp_path):
+    config, _, variables = small_network(dropout=0.0)  # reordered images would draw other noise
+    model = build_model(config)
+    train, val = scenes("train", tmp_path), scenes("val", tmp_path)
+
+    def outcome(devices, **options):
+        mesh = make_mesh(jax.devices()[:devices])
+        batches = train_batches(train, devices, **options)
+        state, totals = run(build_objective(config, model), variables, batches, mesh, rate=1e-3)
+        predict = make_predict(build_predict(config, model), mesh)
+        scored = evaluate(
+            lambda batch: predict(state.variables, batch), eval_batches(val, batch_size=4, **SIZE)
+        )
+        numbers = {name: value for name, value in scored.items() if value is not None}
+        return totals, numbers
+
+    plain = outcome(1)
+    # What adding up the same images in another order does on one device.
+    explained = np.abs(outcome(1, reorder=True)[0] - plain[0]).max()
+    print(f"\nreordered: totals differ by up to {explained:.2e} of {plain[0][-1]:.3f}")
+    for devices in (2, 4):
+        totals, numbers = outcome(devices)
+        apart = np.abs(totals - plain[0])
+        worst = max(abs(numbers[name] - plain[1][name]) for name in plain[1])
+        print(f"{devices} devices: {apart[0]:.2e} at step 1, up to {apart.max():.2e}; {worst:.2e}")
+        assert apart[0] < 1e-4
+        assert apart.max() < 10 * explained + 1e-4
+        assert numbers.keys() == plain[1].keys()
+        for name, value in plain[1].items():
+            np.testing.assert_allclose(numbers[name], value, atol=0.02, err_msg=name)
