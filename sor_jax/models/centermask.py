@@ -21,8 +21,8 @@ POOLED_SIDE = 14
 class CenterMask(nn.Module):
     """A one-stage instance segmenter that ranks what it finds.
 
-    Its methods are called apart, in this order: `features`, `detect`, `pool`, then `masks`,
-    `mask_iou`, `tokens` and `ranks`. Between them, outside the module, boxes are decoded or sampled.
+    Its methods are called apart, in this order: `features`, `detect`, `pool`, `masks`, `mask_iou`,
+    `tokens`, `ranks`. Between them, outside the module, boxes are decoded or sampled.
 
     Attributes:
       backbone: turns (images, image_hw) into [stem, stage 2 .. stage 5].

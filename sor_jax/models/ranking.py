@@ -46,6 +46,7 @@ class RankingHead(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
+        """Makes the layers, each under the name that its parameters have."""
         if self.position not in POSITIONS:
             raise ValueError(f"position is {self.position!r}; expected one of {POSITIONS}")
         if self.position == "maps":
