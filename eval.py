@@ -10,8 +10,9 @@ instance --config.eval.max_images=100.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import cluster, platform
 
+_JOIN = cluster.flags_to_join()
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config that trained the model.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the training run, or a checkpoint.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Converted weights, in place of a workdir.")
@@ -33,14 +34,16 @@ def main(argv):
 
     from sor_jax.train.evaluation import evaluate_checkpoint
 
-    evaluate_checkpoint(
-        _CONFIG.value,
-        _WORKDIR.value or _WEIGHTS.value,
-        split=_SPLIT.value,
-        out_dir=_OUT.value,
-        prefer=_CHECKPOINT.value,
-        gallery=_GALLERY.value,
-    )
+    _JOIN()
+    with cluster.ends_with_error():
+        evaluate_checkpoint(
+            _CONFIG.value,
+            _WORKDIR.value or _WEIGHTS.value,
+            split=_SPLIT.value,
+            out_dir=_OUT.value,
+            prefer=_CHECKPOINT.value,
+            gallery=_GALLERY.value,
+        )
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ import os
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import cluster, platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints, numbers and pictures.")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, if several run.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes run together.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+_JOIN = cluster.flags_to_join()
 _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir that another config made.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -31,11 +29,10 @@ def main(argv):
 
     import jax
 
-    from sor_jax import cluster
     from sor_jax.train.hosts import say
     from sor_jax.train.loop import train_and_evaluate
 
-    cluster.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    _JOIN()
     kinds = ", ".join(sorted({device.device_kind for device in jax.devices()}))
     say(
         f"devices: {jax.device_count()} x {jax.default_backend()} ({kinds}) of "

@@ -6,13 +6,21 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import jax
+from absl import flags
 
 # Seconds without a sign of life after which a process counts as dead and the others end.
 HEARTBEAT = 40
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def flags_to_join() -> Callable[[], bool]:
+    """Defines --coordinator, --num_processes and --process_id; what it returns joins by them."""
+    coordinator = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, if several.")
+    num_processes = flags.DEFINE_integer("num_processes", None, "How many processes run together.")
+    process_id = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+    return lambda: join(coordinator.value, num_processes.value, process_id.value)
 
 
 def join(
@@ -32,17 +40,17 @@ def join(
     Returns:
       Whether it joined others.
     """
+    import jax
+
     given = (coordinator, num_processes, process_id)
     named = [
         os.environ.get(name) if x is None else x for name, x in zip(VARIABLES, given, strict=True)
     ]
-    # The loop has a rule of its own for signals; jax's service would take SIGTERM away from it.
-    jax.config.update("jax_enable_preemption_service", False)
     if any(x is not None for x in named):
         missing = [name for name, x in zip(VARIABLES, named, strict=True) if x is None]
         if missing:
             raise ValueError(
-                f"of several processes, but {', '.join(missing)} unset: give --coordinator, "
+                f"one of several processes, but {', '.join(missing)} unset: give --coordinator, "
                 "--num_processes and --process_id, or all three variables"
             )
         _initialize(named[0], int(named[1]), int(named[2]), cluster_detection_method="deactivate")
@@ -53,29 +61,9 @@ def join(
     return jax.process_count() > 1
 
 
-@contextlib.contextmanager
-def ends_with_error() -> Iterator[None]:
-    """Ends this process at once where an error leaves the block, if it is one of several.
-
-    Python's way out waits for the others, and they wait for this one's next step.
-    """
-    try:
-        yield
-    except BaseException:
-        if jax.process_count() > 1:
-            traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(1)
-        raise
-
-
 def is_cluster() -> bool:
     """Whether the environment is that of one process among several, on a cluster known to jax."""
-    several = {
-        "SLURM_NTASKS": "SLURM_PROCID",
-        "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
-    }
+    several = {"SLURM_NTASKS": "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK"}
     for count, index in several.items():
         if index in os.environ and int(os.environ.get(count, 1)) > 1:
             return True
@@ -85,7 +73,36 @@ def is_cluster() -> bool:
     return has_tpu and importlib.util.find_spec("libtpu") is not None
 
 
+@contextlib.contextmanager
+def ends_with_error() -> Iterator[None]:
+    """Ends this process at once where an error leaves the block, if it is one of several.
+
+    Python's way out waits for the others, and they wait for this one's next step.
+    """
+    import jax
+
+    try:
+        yield
+    except BaseException:
+        if jax.process_count() > 1:
+            traceback.print_exc()
+            print(
+                f"process {jax.process_index()} of {jax.process_count()} ends with an error, its "
+                "own or that another one is gone; the same command on all hosts goes on from the "
+                "last checkpoint",
+                file=sys.stderr,
+            )
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
+        raise
+
+
 def _initialize(coordinator, num_processes, process_id, **options):
+    import jax
+
+    # The loop has a rule of its own for signals; jax's service would take SIGTERM away from it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,

@@ -39,8 +39,8 @@ class Experiment:
     records_left_out: int = 0
 
 
-def build_experiment(config) -> Experiment:
-    """The experiment that a config describes."""
+def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
+    """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
     source = open_split(config, "train")
     return Experiment(
@@ -59,7 +59,7 @@ def build_experiment(config) -> Experiment:
             on_error=config.data.on_error,
             share=share_of(
                 config.train.batch_size,
-                num_devices=jax.device_count(),
+                num_devices=num_devices or jax.device_count(),
                 parts=config.train.accumulate,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),

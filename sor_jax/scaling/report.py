@@ -1,0 +1,140 @@
+"""A scaling experiment as a table and a plot."""
+
+from PIL import Image, ImageDraw, ImageFont
+
+SIMULATED = (
+    "Simulated devices: they share the cores of one CPU. This checks the machinery; its timings "
+    "mean nothing."
+)
+_COLUMNS = (
+    ("scaling", "scaling"),
+    ("devices", "devices"),
+    ("batch", "batch"),
+    ("dtype", "dtype"),
+    ("images_per_second", "images/s"),
+    ("efficiency", "efficiency"),
+    ("step_seconds", "step, s"),
+    ("wait_seconds", "of it input wait, s"),
+    ("peak_bytes", "peak memory a device, GB"),
+    ("flops", "GFLOP a step and device"),
+    ("share", "share of the peak"),
+)
+_FORMATS = {
+    "images_per_second": "{:.2f}".format,
+    "efficiency": "{:.0%}".format,
+    "step_seconds": "{:.4f}".format,
+    "wait_seconds": "{:.4f}".format,
+    "peak_bytes": lambda value: f"{value / 1e9:.2f}",
+    "flops": lambda value: f"{value / 1e9:.1f}",
+    "share": "{:.1%}".format,
+}
+_COLOURS = ("#1b6ca8", "#c8553d", "#4a8f5a", "#7a5195", "#b8860b", "#555555", "#0f8b8d", "#a83279")
+_LEFT, _TOP, _WIDE, _HIGH = 70, 50, 360, 260
+
+
+def markdown(title: str, results: list[dict], *, is_simulated: bool) -> str:
+    """A page with a row for each measurement.
+
+    Args:
+      title: names config and device.
+      results: of measure, with "scaling" and "efficiency"; or with "error".
+      is_simulated: whether the timings mean nothing.
+    """
+    lines = [f"# {title}", ""]
+    if is_simulated:
+        lines += [f"**{SIMULATED}**", ""]
+    lines += [
+        "Efficiency: images a second and device, relative to the first row of a series. FLOPs are "
+        "XLA's count of the step before optimisation, where the body of a loop counts once: the "
+        "share of the peak is a lower bound. Peak memory is the device's own where it tells, else "
+        "the compiler's plan for the step.",
+        "",
+        "| " + " | ".join(name for _, name in _COLUMNS) + " |",
+        "|" + "---|" * len(_COLUMNS),
+    ]
+    for result in results:
+        cells = [_cell(result, key) for key, _ in _COLUMNS]
+        if "error" in result:
+            cells[4] = result["error"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(result, key):
+    value = result.get(key)
+    if value is None:
+        return "--"
+    return _FORMATS.get(key, str)(value)
+
+
+def plot(title: str, results: list[dict], *, is_simulated: bool) -> Image.Image:
+    """Images a second and efficiency over the devices, or over the batch where it alone varies."""
+    good = [result for result in results if "error" not in result]
+    axis = "devices" if len({result["devices"] for result in good}) > 1 else "batch"
+    series = {}
+    for result in good:
+        series.setdefault(_name(result, axis), []).append(result)
+    panels = [("images_per_second", "images/s")]
+    if axis == "devices":
+        panels.append(("efficiency", "efficiency"))
+    width = len(panels) * (_LEFT + _WIDE + 30)
+    height = _TOP + _HIGH + 70 + 18 * len(series)
+    image = Image.new("RGB", (width, height), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    draw.text((12, 8), title, "black", font)
+    if is_simulated:
+        draw.text((12, 26), SIMULATED, "#c00000", ImageFont.load_default(11))
+    for index, (key, label) in enumerate(panels):
+        left = index * (_LEFT + _WIDE + 30) + _LEFT
+        _panel(draw, font, left, series, axis, key, label)
+    for index, name in enumerate(series):
+        y = _TOP + _HIGH + 50 + 18 * index
+        draw.rectangle((_LEFT, y + 4, _LEFT + 14, y + 10), _COLOURS[index % len(_COLOURS)])
+        draw.text((_LEFT + 22, y - 2), name, "black", font)
+    return image
+
+
+def _name(result, axis):
+    if axis == "batch":
+        return result["dtype"]
+    if result["scaling"] == "weak":
+        return f"weak, {result['batch'] // result['devices']} images a device, {result['dtype']}"
+    return f"strong, batch {result['batch']}, {result['dtype']}"
+
+
+def _panel(draw, font, left, series, axis, key, label):
+    ticks = sorted({result[axis] for results in series.values() for result in results})
+    most = max((r[key] for results in series.values() for r in results), default=1.0) or 1.0
+    bottom = _TOP + _HIGH
+
+    def place(result):
+        step = _WIDE / max(len(ticks) - 1, 1)
+        return left + ticks.index(result[axis]) * step, bottom - _HIGH * result[key] / most / 1.08
+
+    draw.line((left, _TOP, left, bottom, left + _WIDE, bottom), "black")
+    draw.text((left, _TOP - 18), label, "black", font)
+    for tick in ticks:
+        x = left + ticks.index(tick) * _WIDE / max(len(ticks) - 1, 1)
+        draw.line((x, bottom, x, bottom + 4), "black")
+        draw.text((x - 6, bottom + 8), str(tick), "black", font)
+    draw.text((left + _WIDE / 2 - 20, bottom + 24), axis, "black", font)
+    for part in (0.5, 1.0):
+        y = bottom - _HIGH * part / 1.08
+        draw.line((left - 4, y, left, y), "black")
+        text = f"{most * part:.0%}" if key == "efficiency" else f"{most * part:.3g}"
+        draw.text((left - 52, y - 7), text, "black", font)
+    for index, results in enumerate(series.values()):
+        colour = _COLOURS[index % len(_COLOURS)]
+        spots = [place(r) for r in sorted(results, key=lambda r: r[axis])]
+        if len(spots) > 1:
+            draw.line(spots, colour, 2)
+        for x, y in spots:
+            draw.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
+
+
+def short_error(stderr: str) -> str:
+    """What went wrong in a measurement, in a table's cell."""
+    if "RESOURCE_EXHAUSTED" in stderr or "out of memory" in stderr.lower():
+        return "out of memory"
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return (lines[-1] if lines else "ended without a word").replace("|", "/")[:160]
