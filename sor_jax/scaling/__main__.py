@@ -50,8 +50,6 @@ def measured(point: Point, overrides: list[str]) -> dict:
     return vars(point) | {"error": short_error(ended.stderr)}
 
 
-
-
 def write(results: list[dict], out: pathlib.Path, config: str) -> pathlib.Path:
     """Writes table, plot and numbers, named after config and device; returns the table's place."""
     good = [result for result in results if "error" not in result]
@@ -89,7 +87,9 @@ def main(argv):
         if last.get("platform") == "cpu" and len(results) == 1:
             print(SIMULATED, flush=True)
         print(f"{point.scaling}, {point.devices} devices, batch {point.batch}: {said}", flush=True)
-    path = write(with_efficiency(results), pathlib.Path(_OUT.value), pathlib.Path(_CONFIG.value).stem)
+    path = write(
+        with_efficiency(results), pathlib.Path(_OUT.value), pathlib.Path(_CONFIG.value).stem
+    )
     print(f"in {path.parent}: {path.name}, the plot and the numbers", flush=True)
     if all("error" in result for result in results):
         sys.exit(1)

@@ -97,9 +97,13 @@ KINDS = {
     "photograph is empty": _set("image", b""),
     "photograph is a bomb": _set("image", _bomb),
     "map cut": _cut("grey"),
-    "map of another size": _set("grey", lambda rng: png(np.zeros((9, rng.integers(1, 9)), np.uint8))),
+    "map of another size": _set(
+        "grey", lambda rng: png(np.zeros((9, rng.integers(1, 9)), np.uint8))
+    ),
     "RLE of another size": _objects(
-        "segmentation", 1, _json(lambda rng: {"size": [24, int(rng.integers(1, 30))], "counts": "0"})
+        "segmentation",
+        1,
+        _json(lambda rng: {"size": [24, int(rng.integers(1, 30))], "counts": "0"}),
     ),
     "RLE cut": _objects("segmentation", 1, _json(lambda rng: {"size": HW, "counts": "b1"})),
     "RLE of noise": _objects(
@@ -109,7 +113,9 @@ KINDS = {
     ),
     "RLE of numbers": _objects("segmentation", 1, _json(lambda rng: {"size": HW, "counts": [3]})),
     "RLE without counts": _objects("segmentation", 1, _json(lambda rng: {"size": HW})),
-    "polygon of odd length": _objects("segmentation", 0, _json(lambda rng: [[1, 2, 3, 4, 5, 6, 7]])),
+    "polygon of odd length": _objects(
+        "segmentation", 0, _json(lambda rng: [[1, 2, 3, 4, 5, 6, 7]])
+    ),
     "polygon of a line": _objects("segmentation", 0, _json(lambda rng: [[1, 2, 3, 4]])),
     "polygon far away": _objects(
         "segmentation", 0, _json(lambda rng: [[1, 2, 10.0 ** int(rng.integers(3, 300)), 2, 4, 9]])

@@ -144,7 +144,9 @@ def test_a_reader_process_that_dies_is_reported():
         Deadly(8), batch_size=1, seed=0, shuffle=False, num_workers=1, on_error="skip", **SIZE
     )
     start = time.monotonic()
-    with pytest.raises(RuntimeError, match="ended with exit code -9 .*fewer config.data.num_workers"):
+    with pytest.raises(
+        RuntimeError, match="ended with exit code -9 .*fewer config.data.num_workers"
+    ):
         for _ in range(8):
             next(iterator)
     assert time.monotonic() - start < 60

@@ -90,7 +90,9 @@ def test_workers_change_nothing(num_workers):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-@pytest.mark.parametrize(("processes", "devices", "padded"), [(2, 2, 4), (2, 4, 4), (3, 6, 6)])
+@pytest.mark.parametrize(
+    ("processes", "devices", "padded"), [(2, 2, 4), (2, 4, 4), (3, 6, 6), (1, 3, 6)]
+)
 def test_processes_get_together_what_one_would_get(processes, devices, padded, num_workers):
     source = FakeSource(10, broken=(6,))
     options = {"flip": True, "source": source, "on_error": "skip"}

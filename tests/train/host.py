@@ -17,9 +17,11 @@ def eval_batches(batch_size):
     index, count = jax.process_index(), jax.process_count()
     for batch, records in toy.eval_batches(1, images=5):
         if int(records[0].image_id.split("/")[1]) % count == index:
-            yield {name: rows.repeat(batch_size, 0) for name, rows in batch.items()} | {
-                "valid": batch["valid"].repeat(batch_size, 0) & (range(batch_size) == 0)
-            }, records
+            yield (
+                {name: rows.repeat(batch_size, 0) for name, rows in batch.items()}
+                | {"valid": batch["valid"].repeat(batch_size, 0) & (range(batch_size) == 0)},
+                records,
+            )
 
 
 def main():

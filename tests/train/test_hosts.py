@@ -146,7 +146,9 @@ def test_when_one_is_killed_or_frozen_the_other_ends_within_a_minute(
     since = time.monotonic()
     os.kill(runs[victim].pid, number)
     code, output = finish(runs[1 - victim], seconds=60)
-    print(f"\nprocess {victim} got {number.name}: the other ended in {time.monotonic() - since:.0f} s")
+    print(
+        f"\nprocess {victim} got {number.name}: the other ended in {time.monotonic() - since:.0f} s"
+    )
     assert code != 0
     assert "Error" in output or "error" in output
     runs[victim].kill()
