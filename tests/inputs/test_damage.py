@@ -65,10 +65,9 @@ def test_each_is_skipped_by_any_reader_and_told():
 
 
 def test_a_damaged_record_moves_no_other():
-    plain = train_iterator(FakeSource(10), batch_size=4, seed=1, flip=True, **SIZE)
-    holed = train_iterator(
-        FakeSource(10, broken=(2, 7)), batch_size=4, seed=1, flip=True, on_error="skip", **SIZE
-    )
+    options = {"batch_size": 4, "seed": 1, **SIZE}
+    plain = train_iterator(FakeSource(10), **options)
+    holed = train_iterator(FakeSource(10, broken=(2, 7)), on_error="skip", **options)
     for _ in range(6):
         want, got = next(plain), next(holed)
         there = got["valid"]
