@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
             # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
             "max_edges": 192,
             "flip": False,
-            "on_error": "raise",  # or "skip": go on without damaged records, each is told
+            "on_error": "raise",  # "skip" leaves damaged records out; it is unfinished
             "num_workers": 0,  # processes; decoding keeps up with two cores without any
             "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set
         }

@@ -55,7 +55,7 @@ def test_splits_have_the_numbers_asked_for(builder):
 
 def test_every_choice_has_its_own_records(builder):
     config = builder.builder_config
-    assert config.name == "48x64-seed7-train70-test3"
+    assert config.name == "48x64-seed7-test3-train70"
     assert {field.name for field in dataclasses.fields(config)} >= {
         "image_hw",
         "seed",
