@@ -3,10 +3,14 @@
 Sampling is adaptive: ceil(side in cells / out) points per bin and axis. The points of a bin are
 walked by one flat index, so nothing is padded to the largest number of points per axis, and the
 walk stops at what the regions at hand need.
+
+The gradient is no scatter, which is slow on accelerators. Pooling weighs rows and columns apart,
+so its transpose is two matrix products with these weights.
 """
 
 import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,67 +93,109 @@ def roi_align(features, xyxy, level, image_hw, *, strides, out: int, points: int
       ([B, R, out, out, C] in the features' dtype, bool[B, R] True where `points` was too small).
     """
     xyxy = jax.lax.stop_gradient(xyxy)
-    table = jnp.concatenate([f.reshape(f.shape[0], -1, f.shape[-1]) for f in features], axis=1)
-    grid = _Grid(features, xyxy, level, image_hw, strides, out)
-    too_many = grid.ky * grid.kx > points
-    side = math.isqrt(points)
-    ky, kx = jnp.where(too_many, side, grid.ky), jnp.where(too_many, side, grid.kx)
-    total = ky * kx
-    most = jnp.max(total)
+    stride = jnp.asarray(strides)[level]
+    scaled = xyxy / stride[..., None].astype(jnp.float32)
+    sides = scaled[..., 3] - scaled[..., 1], scaled[..., 2] - scaled[..., 0]
+    counts = [jnp.ceil(jnp.maximum(side / out, 0.0)).astype(jnp.int32) for side in sides]
+    too_many = counts[0] * counts[1] > points
+    cells = -(-image_hw[:, None] // stride[..., None])
+    rows, columns = (
+        _Axis(
+            scaled[..., 1 - axis] - 0.5,
+            sides[axis] / out,
+            jnp.where(too_many, math.isqrt(points), counts[axis]),
+            cells[..., axis],
+        )
+        for axis in (0, 1)
+    )
+    return _pool(list(features), level, rows, columns, out), too_many
 
-    def add(accumulated, n):
-        rows = grid.axis(0, n // jnp.maximum(kx, 1), ky)
-        columns = grid.axis(1, n % jnp.maximum(kx, 1), kx)
+
+class _Axis(NamedTuple):
+    """Where the regions are sampled along one axis; each [B, R]."""
+
+    origin: jax.Array  # f32 index of the first bin's border
+    bin: jax.Array  # f32 cells a bin
+    count: jax.Array  # i32 points a bin
+    cells: jax.Array  # i32 cells inside the photograph
+
+    def point(self, number, out):
+        """The index f32[B, R, out] of one point of every bin, and whether it reads there."""
+        share = (number + 0.5) / jnp.maximum(self.count, 1)
+        bins = jnp.arange(out) + share[..., None]
+        at = self.origin[..., None] + bins * self.bin[..., None]
+        cells = self.cells[..., None]
+        return jnp.clip(at, 0.0, cells - 1.0), (at >= -1.0) & (at <= cells)
+
+    def corners(self, number, out):
+        """The two cells and weights, each [B, R, out], of one point of every bin."""
+        at, reads = self.point(number, out)
+        low = jnp.floor(at).astype(jnp.int32)
+        high = jnp.minimum(low + 1, self.cells[..., None] - 1)
+        far = at - low
+        return (low, jnp.where(reads, 1.0 - far, 0.0)), (high, jnp.where(reads, far, 0.0))
+
+    def weights(self, out, size):
+        """f32[B, R, out, size]: what each bin takes of each cell, all its points together."""
+        cell = jnp.arange(size)
+
+        def add(number, total):
+            at, reads = self.point(number, out)
+            reads &= (number < self.count)[..., None]
+            hat = jnp.maximum(1.0 - jnp.abs(at[..., None] - cell), 0.0)
+            return total + jnp.where(reads[..., None], hat, 0.0)
+
+        total = jnp.zeros((*self.count.shape, out, size), jnp.float32)
+        total = jax.lax.fori_loop(0, jnp.max(self.count), add, total)
+        return total / jnp.maximum(self.count, 1)[..., None, None]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _pool(features, level, rows, columns, out):
+    """[B, R, out, out, C]: the mean of the points of every bin."""
+    table = jnp.concatenate([f.reshape(f.shape[0], -1, f.shape[-1]) for f in features], axis=1)
+    sizes = [f.shape[1] * f.shape[2] for f in features]
+    start = jnp.asarray([sum(sizes[:i]) for i in range(len(sizes))])[level]
+    width = jnp.asarray([f.shape[2] for f in features])[level]
+    total = rows.count * columns.count
+
+    def add(n, accumulated):
+        across = jnp.maximum(columns.count, 1)
         active = (n < total)[..., None, None]
-        for index_y, weight_y in rows:
-            for index_x, weight_x in columns:
+        for index_y, weight_y in rows.corners(n // across, out):
+            for index_x, weight_x in columns.corners(n % across, out):
                 weight = weight_y[..., :, None] * weight_x[..., None, :]
-                index = index_y[..., :, None] * grid.width[..., None, None]
-                index = index + index_x[..., None, :] + grid.start[..., None, None]
+                index = index_y[..., :, None] * width[..., None, None]
+                index = index + index_x[..., None, :] + start[..., None, None]
                 read = jax.vmap(lambda t, i: t[i])(table, index)
                 weight = jnp.where(active, weight, 0.0)[..., None]
                 accumulated = accumulated + weight * read.astype(jnp.float32)
         return accumulated
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def step(accumulated, n):
-        return jax.lax.cond(n < most, add, lambda a, _: a, accumulated, n), None
-
-    shape = (*xyxy.shape[:2], out, out, table.shape[-1])
-    pooled, _ = jax.lax.scan(step, jnp.zeros(shape, jnp.float32), jnp.arange(points))
-    pooled = pooled / jnp.maximum(total, 1)[..., None, None, None]
-    return pooled.astype(table.dtype), too_many
+    pooled = jnp.zeros((*level.shape, out, out, table.shape[-1]), jnp.float32)
+    pooled = jax.lax.fori_loop(0, jnp.max(total), add, pooled)
+    return (pooled / jnp.maximum(total, 1)[..., None, None, None]).astype(table.dtype)
 
 
-class _Grid:
-    """The sampling grid of every region: i32 or f32 [B, R] per field."""
+def _forward(features, level, rows, columns, out):
+    like = [jnp.zeros((0, *f.shape[1:]), f.dtype) for f in features]  # shapes and dtypes
+    return _pool(features, level, rows, columns, out), (like, level, rows, columns)
 
-    def __init__(self, features, xyxy, level, image_hw, strides, out):
-        sizes = [f.shape[1] * f.shape[2] for f in features]
-        starts = [sum(sizes[:i]) for i in range(len(sizes))]
-        stride = jnp.asarray(strides)[level]
-        self.out = out
-        self.width = jnp.asarray([f.shape[2] for f in features])[level]
-        self.start = jnp.asarray(starts)[level]
-        cells = -(-image_hw[:, None] // stride[..., None])
-        self.cells = cells[..., 0], cells[..., 1]
-        scaled = xyxy / stride[..., None].astype(jnp.float32)
-        self.origin = scaled[..., 1] - 0.5, scaled[..., 0] - 0.5
-        self.bin = (scaled[..., 3] - scaled[..., 1]) / out, (scaled[..., 2] - scaled[..., 0]) / out
-        self.ky, self.kx = (jnp.ceil(jnp.maximum(b, 0.0)).astype(jnp.int32) for b in self.bin)
 
-    def axis(self, axis, sample, count):
-        """The two cells and weights, each [B, R, out], of one sample of every bin on one axis."""
-        share = (sample + 0.5) / jnp.maximum(count, 1)
-        bins = jnp.arange(self.out) + share[..., None]
-        at = self.origin[axis][..., None] + bins * self.bin[axis][..., None]
-        cells = self.cells[axis][..., None]
-        reads = (at >= -1.0) & (at <= cells)
-        at = jnp.clip(at, 0.0, cells - 1.0)
-        low = jnp.floor(at).astype(jnp.int32)
-        high = jnp.minimum(low + 1, cells - 1)
-        far = at - low
-        return (
-            (low, jnp.where(reads, 1.0 - far, 0.0)),
-            (high, jnp.where(reads, far, 0.0)),
-        )
+def _backward(out, residuals, cotangent):
+    """The transpose: each bin's cotangent, spread over the cells that it takes from."""
+    like, level, rows, columns = residuals
+    product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    cotangent = cotangent.astype(jnp.float32)
+    spread = []
+    for k, feature in enumerate(like):
+        _, h, w, _ = feature.shape
+        here = (level == k)[..., None, None]
+        down = jnp.where(here, rows.weights(out, h), 0.0)
+        across = jnp.where(here, columns.weights(out, w), 0.0)
+        tall = product("brih,brijc->brhjc", down, cotangent)
+        spread.append(product("brhjc,brjw->bhwc", tall, across).astype(feature.dtype))
+    return spread, None, None, None
+
+
+_pool.defvjp(_forward, _backward)

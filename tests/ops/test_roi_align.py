@@ -145,6 +145,27 @@ def test_gradient_is_the_transpose_of_the_separable_form():
     assert not np.any(to_boxes)
 
 
+def test_gradient_is_the_transpose_of_the_pooling_itself():
+    """Over levels, with padding and coarse sampling: <pool f, c> = <f, spread c>."""
+    rng = np.random.default_rng(3)
+    hw, strides = (50, 70), (1, 8)
+    level = rng.integers(0, 2, (2, len(BOXES)))
+    boxes = np.stack([BOXES, BOXES[::-1]])
+    cotangent = rng.normal(size=(2, len(BOXES), 5, 5, 2)).astype(np.float32)
+
+    def pooled(features):
+        return pool(features, boxes, level, strides=strides, out=5, points=20, hw=hw)
+
+    draw = [rng.normal(size=(2, 64 // s, 96 // s, 2)).astype(np.float32) for s in strides]
+    _, too_many = pooled(draw)
+    assert 0 < too_many.sum() < too_many.size
+    spread = jax.vjp(lambda f: pooled(f)[0], draw)[1](jnp.asarray(cotangent))[0]
+    given = np.sum(np.asarray(pooled(draw)[0], np.float64) * cotangent)
+    taken = sum(np.sum(np.asarray(a, np.float64) * b) for a, b in zip(spread, draw, strict=True))
+    np.testing.assert_allclose(taken, given, rtol=1e-5)
+    assert not np.any(spread[0][:, 50:]) and not np.any(spread[0][:, :, 70:])
+
+
 def test_a_region_beyond_the_bound_is_counted_and_sampled_coarsely():
     ramp = np.broadcast_to(np.arange(96, dtype=np.float32), (1, 64, 96))[..., None]
     boxes = np.array([[[10, 10, 90, 60], [10, 10, 20, 15]]], np.float32)
