@@ -5,45 +5,75 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
+from sor_jax.detectors.centermask import CenterMaskObjective, CenterMaskPredictor
+from sor_jax.detectors.mask_rcnn import MaskRcnnObjective, MaskRcnnPredictor
 from sor_jax.models.centermask import CenterMask
+from sor_jax.models.efficientnet_lite import EFFICIENTNET_LITES, EfficientNetLite
 from sor_jax.models.fcos import FcosHead
 from sor_jax.models.fpn import FeaturePyramid
 from sor_jax.models.mask_head import MaskHead, MaskIouHead
+from sor_jax.models.mask_rcnn import MaskRcnn
 from sor_jax.models.ranking import RankingHead
+from sor_jax.models.rcnn_heads import BoxHead, RpnHead
+from sor_jax.models.resnet import RESNETS, ResNet
+from sor_jax.models.segmenter import Segmenter
 from sor_jax.models.vovnet import VOVNETS, VoVNet
 from sor_jax.objective import Objective
 from sor_jax.predict import Predictor
 from sor_jax.structures import Boxes
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DETECTORS = ("centermask", "mask_rcnn")
 
 
-def build_model(config) -> CenterMask:
+def build_model(config) -> Segmenter:
     """The network that config.model and config.train.dtype describe."""
     model = config.model
     dtype = DTYPES[_one_of(config.train.dtype, DTYPES, "config.train.dtype")]
-    _one_of(model.detector, ("centermask",), "config.model.detector")
-    _one_of(model.backbone, VOVNETS, "config.model.backbone")
-    spec = VOVNETS[model.backbone]
-    remat = config.train.remat
+    _one_of(model.detector, DETECTORS, "config.model.detector")
+    shared = {
+        "backbone": _build_backbone(config, dtype),
+        "mask": MaskHead(**model.mask, dtype=dtype),
+        "ranking": RankingHead(**model.ranking, dtype=dtype),
+        "pixel_mean": tuple(model.pixel_mean),
+        "pixel_std": tuple(model.pixel_std),
+        "pixel_order": model.pixel_order,
+        "box_extent": model.box_extent,
+        "dtype": dtype,
+    }
+    channels = model.pyramid.channels
+    if model.detector == "mask_rcnn":
+        return MaskRcnn(
+            pyramid=FeaturePyramid(channels, top="subsample", dtype=dtype),
+            rpn=RpnHead(**model.rpn, dtype=dtype),
+            box=BoxHead(**model.box, dtype=dtype),
+            **shared,
+        )
     # Its third argument, the strides, is no array.
-    fcos = nn.remat(FcosHead, static_argnums=(3,)) if remat else FcosHead
+    fcos = nn.remat(FcosHead, static_argnums=(3,)) if config.train.remat else FcosHead
     return CenterMask(
-        backbone=VoVNet(spec, norm=model.norm, remat=remat, dtype=dtype),
-        pyramid=FeaturePyramid(model.pyramid.channels, dtype=dtype),
+        pyramid=FeaturePyramid(channels, dtype=dtype),
         fcos=fcos(**model.fcos, dtype=dtype),
-        mask=MaskHead(**model.mask, dtype=dtype),
         iou=MaskIouHead(**model.iou, dtype=dtype),
-        ranking=RankingHead(**model.ranking, dtype=dtype),
-        pixel_mean=tuple(model.pixel_mean),
-        pixel_std=tuple(model.pixel_std),
-        pixel_order=model.pixel_order,
-        box_extent=model.box_extent,
-        dtype=dtype,
+        **shared,
     )
 
 
-def init_variables(model: CenterMask, config, rng) -> dict:
+def _build_backbone(config, dtype) -> nn.Module:
+    model = config.model
+    bodies = {**VOVNETS, **EFFICIENTNET_LITES, **RESNETS}
+    spec = bodies[_one_of(model.backbone, bodies, "config.model.backbone")]
+    options = {"norm": model.norm, "remat": config.train.remat, "dtype": dtype}
+    if model.backbone in VOVNETS:
+        return VoVNet(spec, **options)
+    if model.backbone in EFFICIENTNET_LITES:
+        return EfficientNetLite(spec, **options)
+    # Stages are fixed as they were loaded, not as they happen to start.
+    frozen_stages = model.frozen_stages if model.norm == "frozen_bn" else 0
+    return ResNet(spec, frozen_stages=frozen_stages, **options)
+
+
+def init_variables(model: Segmenter, config, rng) -> dict:
     """Starting values {"params", "frozen"}; "frozen" is empty unless the norm is frozen_bn."""
     if config.model.norm == "frozen_bn" and not config.init_from:
         logging.warning(
@@ -57,27 +87,32 @@ def init_variables(model: CenterMask, config, rng) -> dict:
     return {"params": variables["params"], "frozen": variables.get("frozen", {})}
 
 
-def build_objective(config, model: CenterMask) -> Objective:
-    """The training objective of config.model, config.proposals and config.loss."""
-    return Objective(
-        model,
-        roi_slots=config.model.roi_slots,
-        rank_weight=config.loss.rank_weight,
-        clip_boxes=config.model.clip_boxes,
-        mask_gradient=config.loss.mask_gradient,
-        whole_pixels=config.loss.whole_pixels,
-        remat=config.train.remat,
-        **config.model.proposals.train,
+def build_objective(config, model: Segmenter) -> Objective:
+    """The training objective of config.model and config.loss."""
+    shared = {
+        "roi_slots": config.model.roi_slots,
+        "rank_weight": config.loss.rank_weight,
+        "mask_gradient": config.loss.mask_gradient,
+        "raw_mask": config.loss.raw_mask,
+        "whole_pixels": config.loss.whole_pixels,
+        "remat": config.train.remat,
+    }
+    if config.model.detector == "mask_rcnn":
+        return MaskRcnnObjective(model, **shared, **config.model.rcnn.train)
+    clip_boxes = config.model.clip_boxes
+    return CenterMaskObjective(
+        model, clip_boxes=clip_boxes, **shared, **config.model.proposals.train
     )
 
 
-def build_predict(config, model: CenterMask) -> Predictor:
-    """The predictor of config.model and config.proposals: predict(variables, batch)."""
-    return Predictor(
-        model,
-        rank_rule=config.model.rank_rule,
-        clip_boxes=config.model.clip_boxes,
-        **config.model.proposals.test,
+def build_predict(config, model: Segmenter) -> Predictor:
+    """The predictor of config.model: predict(variables, batch)."""
+    rule = config.model.rank_rule
+    if config.model.detector == "mask_rcnn":
+        return MaskRcnnPredictor(model, rank_rule=rule, **config.model.rcnn.test)
+    clip_boxes = config.model.clip_boxes
+    return CenterMaskPredictor(
+        model, rank_rule=rule, clip_boxes=clip_boxes, **config.model.proposals.test
     )
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sor_jax.models.centermask import CenterMask
+from sor_jax.models.segmenter import Segmenter
+from sor_jax.ops.chunks import in_chunks
 from sor_jax.structures import Boxes
 
 CHUNK = 16
@@ -26,13 +27,14 @@ class RegionOutputs(NamedTuple):
 
 
 def run_heads(
-    model: CenterMask,
+    model: Segmenter,
     variables: dict,
     levels,
     boxes: Boxes,
     image_hw,
     *,
     mask_gradient: bool = False,
+    raw_mask: bool = False,
     dropout_keys=None,
     remat: bool = False,
 ) -> RegionOutputs:
@@ -40,10 +42,11 @@ def run_heads(
 
     Args:
       model, variables: the network.
-      levels: of CenterMask.features.
+      levels: of Segmenter.features.
       boxes: [B, R]; cheapest when the valid slots come first.
       image_hw: i32[B, 2] size of the photograph inside the padding.
       mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
+      raw_mask: show the ranking head mask logits, not probabilities.
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
       dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
@@ -52,13 +55,15 @@ def run_heads(
     def chunk_outputs(boxes):
         pooled, undersampled = apply(levels, boxes, image_hw, method="pool")
         logit = apply(pooled, method="masks")
-        prob = jax.nn.sigmoid(logit if mask_gradient else jax.lax.stop_gradient(logit))
+        seen = logit if mask_gradient else jax.lax.stop_gradient(logit)
+        prob = jax.nn.sigmoid(seen)
         iou = apply(pooled, prob, method="mask_iou")
-        tokens = apply(pooled, prob, boxes, image_hw, method="tokens")
+        mask = seen if raw_mask else prob
+        tokens = apply(pooled, mask, boxes, image_hw, method="tokens")
         return logit, iou, tokens, undersampled.astype(jnp.float32)
 
     chunk_outputs = jax.checkpoint(chunk_outputs) if remat else chunk_outputs
-    logit, iou, tokens, undersampled = _in_chunks(chunk_outputs, boxes)
+    logit, iou, tokens, undersampled = in_chunks(chunk_outputs, boxes, size=CHUNK)
     if dropout_keys is None:
         rank_logit = apply(tokens, boxes, method="ranks")
     else:
@@ -71,31 +76,3 @@ def run_heads(
 def _ranks_of_image(apply, tokens, boxes, key):
     one = jax.tree.map(lambda x: x[None], (tokens, boxes))
     return apply(*one, train=True, rngs={"dropout": key}, method="ranks")[0]
-
-
-def _in_chunks(function, boxes: Boxes):
-    """function(boxes [B, CHUNK]) -> tree, over R slots; zeros for chunks without a valid slot.
-
-    Leaves with the axes [B, CHUNK, ..] come back as [B, R, ..], scalars as one number a chunk.
-    """
-    batch, slots = boxes.valid.shape
-    chunk = min(CHUNK, slots)
-    num_chunks = -(-slots // chunk)
-    extra = num_chunks * chunk - slots
-
-    def split(x):
-        x = jnp.pad(x, ((0, 0), (0, extra)) + ((0, 0),) * (x.ndim - 2))
-        return jnp.moveaxis(x.reshape(batch, num_chunks, chunk, *x.shape[2:]), 1, 0)
-
-    def join(x):
-        if x.ndim == 1:
-            return x
-        return jnp.moveaxis(x, 0, 1).reshape(batch, num_chunks * chunk, *x.shape[3:])[:, :slots]
-
-    def step(_, boxes):
-        shapes = jax.eval_shape(function, boxes)
-        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return None, jax.lax.cond(jnp.any(boxes.valid), function, lambda _: empty, boxes)
-
-    _, outputs = jax.lax.scan(step, None, jax.tree.map(split, boxes))
-    return jax.tree.map(join, outputs)

@@ -2,8 +2,8 @@
 
 Axes, in this order everywhere:
   B images | H W C a map (NHWC) | P points of all pyramid levels, fine to coarse, row-major
-  M ground-truth objects | E edges of an object's outline | N detections | R regions of interest
-  S side of a pooled region | D width of a visual token | K = 5 rank classes
+  A anchors, likewise | M ground-truth objects | E edges of an object's outline | N detections
+  R regions of interest | S side of a pooled region | D width of a visual token | K = 5 rank classes
 
 Boxes are x0 y0 x1 y1 in pixels of the network's input, float32. Coordinates are continuous: pixel
 (row i, column j) covers [j, j + 1) x [i, i + 1). Rank class 4 is the most salient object and
@@ -64,11 +64,27 @@ class DenseOutputs:
 
 
 @flax.struct.dataclass
+class AnchorOutputs:
+    """Raw outputs of a region proposal network at every anchor of the pyramid."""
+
+    objectness_logit: jax.Array  # f32[*B, A]
+    delta: jax.Array  # f32[*B, A, 4] the anchor's offset to the object, as of ops.box_coding
+
+
+@flax.struct.dataclass
+class RegionBoxes:
+    """What a box head says of regions of interest."""
+
+    class_logit: jax.Array  # f32[*B, R, 2] salient object, background
+    delta: jax.Array  # f32[*B, R, 4] the region's offset to the object, as of ops.box_coding
+
+
+@flax.struct.dataclass
 class Proposals:
     """Boxes that may hold an object, in falling score."""
 
     boxes: Boxes  # [*B, N]
-    score: jax.Array  # f32[*B, N] sqrt(class * centerness), 0..1
+    score: jax.Array  # f32[*B, N] the detector's: 0..1, of anchors a logit
 
 
 @flax.struct.dataclass

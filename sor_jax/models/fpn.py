@@ -1,4 +1,4 @@
-"""Feature pyramid P3..P7: laterals, top-down sum, and two levels more by stride (FCOS paper)."""
+"""Feature pyramid: laterals, top-down sum, and coarser levels on top (FPN and FCOS papers)."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -6,16 +6,21 @@ import jax.numpy as jnp
 from sor_jax.models.layers import Conv, torch_uniform, upsample2
 from sor_jax.ops.coords import inside
 
+TOPS = ("convs", "subsample")
+
 
 class FeaturePyramid(nn.Module):
-    """P3..P5 from stages 3..5, P6 and P7 from P5; every convolution has a bias, none a norm.
+    """P2 or P3..P5 from the stages of these numbers; every convolution has a bias, none a norm.
 
     Attributes:
       channels: width of every level.
+      top: what lies above P5. "convs": P6 and P7, each a 3x3/2 convolution of the level below, as
+        in FCOS; "subsample": P6, every other cell of P5, as in Mask R-CNN.
       dtype: what convolutions compute in.
     """
 
     channels: int = 256
+    top: str = "convs"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -23,35 +28,38 @@ class FeaturePyramid(nn.Module):
         """Builds the pyramid.
 
         Args:
-          stages: maps of strides 8, 16, 32, [B, H / s, W / s, C].
+          stages: the last of them stage 5, of strides .. 16, 32, [B, H / s, W / s, C].
           image_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
-          [P3, .. P7] of strides 8 .. 128, [B, ceil(H / s), ceil(W / s), channels], 0 outside the
-          photograph.
+          One level a stage and those on top, fine to coarse, of strides s, [B, ceil(H / s),
+          ceil(W / s), channels], 0 outside the photograph.
         """
+        if self.top not in TOPS:
+            raise ValueError(f"top is {self.top!r}; expected one of {TOPS}")
+        merged, levels = None, []
+        for k in range(5, 5 - len(stages), -1):
+            x = self._conv(stages[k - 5 - 1], 1, f"lateral{k}")
+            merged = x if merged is None else x + upsample2(merged)
+            merged = _cut(merged, image_hw, k)
+            levels.insert(0, _cut(self._conv(merged, 3, f"output{k}"), image_hw, k))
+        if self.top == "subsample":
+            return [*levels, levels[-1][:, ::2, ::2]]
+        p6 = _cut(self._conv(levels[-1], 3, "p6", stride=2), image_hw, 6)
+        p7 = _cut(self._conv(nn.relu(p6), 3, "p7", stride=2), image_hw, 7)
+        return [*levels, p6, p7]
 
-        def conv(x, kernel, name, *, stride=1):
-            layer = Conv(
-                self.channels,
-                kernel,
-                stride,
-                kernel_init=torch_uniform(3.0),
-                dtype=self.dtype,
-                name=name,
-            )
-            return layer(x)
+    def _conv(self, x, kernel, name, *, stride=1):
+        layer = Conv(
+            self.channels,
+            kernel,
+            stride,
+            kernel_init=torch_uniform(3.0),
+            dtype=self.dtype,
+            name=name,
+        )
+        return layer(x)
 
-        def cut(x, stride):
-            return jnp.where(inside(image_hw, x.shape[1:3], stride), x, 0)
 
-        c3, c4, c5 = stages
-        top5 = cut(conv(c5, 1, "lateral5"), 32)
-        top4 = cut(conv(c4, 1, "lateral4") + upsample2(top5), 16)
-        top3 = cut(conv(c3, 1, "lateral3") + upsample2(top4), 8)
-        p3 = cut(conv(top3, 3, "output3"), 8)
-        p4 = cut(conv(top4, 3, "output4"), 16)
-        p5 = cut(conv(top5, 3, "output5"), 32)
-        p6 = cut(conv(p5, 3, "p6", stride=2), 64)
-        p7 = cut(conv(nn.relu(p6), 3, "p7", stride=2), 128)
-        return [p3, p4, p5, p6, p7]
+def _cut(x, image_hw, level):
+    return jnp.where(inside(image_hw, x.shape[1:3], 2**level), x, 0)

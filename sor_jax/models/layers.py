@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sor_jax.ops.conv import conv2d
+from sor_jax.ops.depthwise import depthwise_conv2d
 
 EPSILON = 1e-5
 
@@ -50,6 +51,7 @@ class Conv(nn.Module):
       use_bias: whether a bias is added.
       kernel_init: starting values of the kernel; None for kaiming_fan_out.
       bias_init: starting values of the bias.
+      frozen: the kernel is not trained: it lies in the collection "frozen", outside "params".
       dtype: what the convolution computes in.
     """
 
@@ -59,16 +61,13 @@ class Conv(nn.Module):
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer | None = None
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
+    frozen: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x):
         """[..., H, W, C] -> [..., ceil(H / stride), ceil(W / stride), features] in `dtype`."""
-        kernel = self.param(
-            "kernel",
-            self.kernel_init or kaiming_fan_out(),
-            (self.kernel, self.kernel, x.shape[-1], self.features),
-        )
+        kernel = self._kernel((self.kernel, self.kernel, x.shape[-1], self.features))
         lead = x.shape[:-3]
         x = x.reshape((-1, *x.shape[-3:])).astype(self.dtype)
         x = conv2d(x, kernel.astype(self.dtype), self.stride)
@@ -76,31 +75,32 @@ class Conv(nn.Module):
             x = x + self.param("bias", self.bias_init, (self.features,)).astype(self.dtype)
         return x.reshape((*lead, *x.shape[1:]))
 
+    def _kernel(self, shape):
+        init = self.kernel_init or kaiming_fan_out()
+        if not self.frozen:
+            return self.param("kernel", init, shape)
+        return self.variable("frozen", "kernel", lambda: init(self.make_rng("params"), shape)).value
+
 
 class DepthwiseConv(nn.Module):
-    """A 3x3 convolution of each channel alone, without bias.
+    """A k x k convolution of each channel alone, without bias, k // 2 cells of padding.
 
     Attributes:
       stride: step in both axes.
+      kernel: side of the kernel.
       dtype: what the convolution computes in.
     """
 
     stride: int = 1
+    kernel: int = 3
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x):
         """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C] in `dtype`."""
-        channels = x.shape[-1]
-        kernel = self.param("kernel", torch_uniform(), (3, 3, 1, channels))
-        return jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            (self.stride, self.stride),
-            ((1, 1), (1, 1)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=channels,
-        )
+        shape = (self.kernel, self.kernel, 1, x.shape[-1])
+        kernel = self.param("kernel", torch_uniform(), shape)
+        return depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
 
 
 class FrozenBatchNorm(nn.Module):
@@ -108,9 +108,14 @@ class FrozenBatchNorm(nn.Module):
 
     Its arrays live in the collection "frozen", outside "params": they come from a checkpoint and
     are never trained. Without one they are the identity.
+
+    Attributes:
+      dtype: of the result.
+      epsilon: what the variance is raised by.
     """
 
     dtype: jnp.dtype = jnp.float32
+    epsilon: float = EPSILON
 
     @nn.compact
     def __call__(self, x, where=None):
@@ -120,7 +125,7 @@ class FrozenBatchNorm(nn.Module):
         bias = self.variable("frozen", "bias", jnp.zeros, shape).value
         mean = self.variable("frozen", "mean", jnp.zeros, shape).value
         var = self.variable("frozen", "var", jnp.ones, shape).value
-        factor = scale * jax.lax.rsqrt(var + EPSILON)
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
         return x * factor.astype(self.dtype) + (bias - mean * factor).astype(self.dtype)
 
 
@@ -178,10 +183,13 @@ class Dense(nn.Module):
         return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
 
 
-def norm_layer(kind: str, dtype: jnp.dtype, name: str) -> nn.Module:
-    """The backbone's norm: "frozen_bn" (needs loaded weights) or "group" (from scratch)."""
+def norm_layer(kind: str, dtype: jnp.dtype, name: str, epsilon: float = EPSILON) -> nn.Module:
+    """The backbone's norm: "frozen_bn" (needs loaded weights) or "group" (from scratch).
+
+    `epsilon` is that of the batch norm that the weights were trained with.
+    """
     if kind == "frozen_bn":
-        return FrozenBatchNorm(dtype=dtype, name=name)
+        return FrozenBatchNorm(dtype=dtype, epsilon=epsilon, name=name)
     if kind == "group":
         return GroupNorm(dtype=dtype, name=name)
     raise ValueError(f"norm is {kind!r}; expected 'frozen_bn' or 'group'")
