@@ -9,6 +9,7 @@ import numpy as np
 from flax import traverse_util
 
 from sor_jax.convert.families import Family
+from sor_jax.convert.families.family import other_collection
 from sor_jax.convert.layouts import from_torch
 
 MAPPED, FILLED, FRESH = "mapped", "filled", "re-initialised"
@@ -84,6 +85,11 @@ def fit(
     """
     found, entries = _laid_out(arrays, family)
     shapes = flat_shapes(expected)
+    # A checkpoint does not say what is trained: that is the config's.
+    found = {
+        other if path not in shapes and (other := other_collection(path)) in shapes else path: item
+        for path, item in found.items()
+    }
     taken = {}
     for path, shape in shapes.items():
         entry, array = _compare(path, shape, found, family)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sor_jax import build
+from sor_jax.convert.families import ORIGINALS
 from sor_jax.convert.torch import variables_from_torch, variables_to_torch
 from tests.parity import golden, recipe
 from tests.small import small_config
@@ -47,8 +48,10 @@ def test_identity_on_a_manifest(path):
         name: numbered(shape, zlib.crc32(name.encode()) % 1000)
         for name, shape, _ in recipe.read_manifest(path)
     }
-    variables = variables_from_torch(arrays, expected(path.stem.removeprefix("manifest_")))
-    back = variables_to_torch(variables)
+    model = path.stem.removeprefix("manifest_")
+    family = ORIGINALS[golden.config(model).model.detector]
+    variables = variables_from_torch(arrays, expected(model), family=family)
+    back = variables_to_torch(variables, family=family)
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         assert back[name].shape == array.shape

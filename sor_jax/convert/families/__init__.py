@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 
 from sor_jax.convert.families.centermask import CENTERMASK
+from sor_jax.convert.families.efficientnet_lite import EFFICIENTNET_LITE
 from sor_jax.convert.families.family import Family
+from sor_jax.convert.families.mask_rcnn import MASK_RCNN
 from sor_jax.convert.families.timm_vovnet import TIMM_VOVNET, TIMM_VOVNET_DW
 
-FAMILIES = (CENTERMASK, TIMM_VOVNET, TIMM_VOVNET_DW)
+FAMILIES = (CENTERMASK, MASK_RCNN, TIMM_VOVNET, TIMM_VOVNET_DW, EFFICIENTNET_LITE)
 # Whose names and layouts --to torch writes, by config.model.detector.
-ORIGINALS = {"centermask": CENTERMASK}
+ORIGINALS = {"centermask": CENTERMASK, "mask_rcnn": MASK_RCNN}
 
 
 def recognise(names: Iterable[str], *, where: str) -> Family:

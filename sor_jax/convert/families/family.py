@@ -30,6 +30,17 @@ def fills_nothing(path: str, shape: tuple[int, ...], found: Mapping) -> Filled |
     return None
 
 
+def other_collection(path: str) -> str:
+    """Where a kernel at `path` lies when it is trained here and not there, or the reverse.
+
+    Other arrays are in one place only: those of a frozen norm are none of a trained one.
+    """
+    collection, _, name = path.partition("/")
+    if not name.endswith("/kernel"):
+        return path
+    return f"{'params' if collection == 'frozen' else 'frozen'}/{name}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
     """One family of checkpoints.
@@ -66,8 +77,12 @@ class Family:
         return None
 
     def their_name(self, path: str) -> Place | None:
-        """What they call the array of ours at `path`, and its layout there; None if nothing."""
+        """What they call the array of ours at `path`, and its layout there; None if nothing.
+
+        The table knows kernels as "params/..."; one that is not trained is called the same there.
+        """
         for row in self.rows:
-            if name := translate(path, row.ours, row.theirs):
-                return Place(name, row.layout)
+            for ours in (path, other_collection(path)):
+                if name := translate(ours, row.ours, row.theirs):
+                    return Place(name, row.layout)
         return None
