@@ -1,0 +1,117 @@
+"""Tables 4 and 5 on one detector: many seeds, differences scene by scene."""
+
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+from sor_jax.reproduce import report
+from sor_jax.reproduce.branches import Schedule
+from sor_jax.reproduce.estimate import load_config
+from sor_jax.reproduce.jobs import job_of
+from sor_jax.reproduce.paired import paired_difference
+from sor_jax.reproduce.shared import SharedDetector, rho_of
+from sor_jax.reproduce.tables import Row, trained_rows
+
+REFERENCES = {4: "baseline", 5: "ppa"}  # the row that the others of a table are compared with
+SLOTS = 8  # training regions an image that are kept: true boxes, then the best proposals
+MAX_FOUND = 16  # regions an image that are ranked; a scene has at most nine objects
+
+
+def run_shared(
+    numbers: Sequence[int],
+    *,
+    scale: str,
+    data: str,
+    seeds: int,
+    folder: pathlib.Path,
+    flags: Sequence[str],
+    schedule: Schedule,
+    shrink: int,
+    write: Callable[[dict, str], None],
+    dry_run: bool = False,
+) -> None:
+    """Trains what is left to do, seed by seed, and writes each table anew after every branch.
+
+    Args:
+      numbers: of the tables, 4 and 5.
+      scale, data, flags: as of job_of, for the detector; `folder` holds all that is made.
+      seeds: of the branches; the detector has one.
+      schedule, shrink: of the branches, see there.
+      write: takes a table and the name of its files.
+      dry_run: only say what would be done.
+    """
+    if wrong := set(numbers) - set(REFERENCES):
+        raise ValueError(f"--shared-detector is for tables 4 and 5, not {sorted(wrong)}")
+
+    def job_at(name, seed=0):
+        row = Row(name, name, None, None, None)
+        return job_of(row, seed, scale=scale, data=data, folder=folder, flags=flags)
+
+    job = job_at("detection")
+    config = load_config(job)
+    results = {name: [] for number in numbers for name in _stems(number)}
+    if dry_run:
+        _say_plan(job, config, seeds * len(results), schedule)
+        return
+    detector = _detector(job, config, folder / "branches", schedule=schedule, shrink=shrink)
+    setting = _setting(config, schedule, shrink)
+    for seed in range(seeds):
+        for name, done in results.items():
+            start = time.perf_counter()
+            done.append(detector.branch(load_config(job_at(name)), name, seed))
+            _say_done(f"{name} seed {seed}", done[-1], time.perf_counter() - start)
+            for number in numbers:
+                write(shared_table(number, results, setting=setting), f"table{number}_shared")
+
+
+def _detector(job, config, folder, **options) -> SharedDetector:
+    """The trained detector, its config set to what branches see of it."""
+    job.run()
+    config.model.roi_slots, config.model.proposals.test.max_detections = SLOTS, MAX_FOUND
+    return SharedDetector(config, job.workdir, folder, **options)
+
+
+def _say_done(name, result, seconds):
+    sor_multi = result["summary"]["sor_multi"]
+    print(f"{name}: SOR multi {sor_multi or 0:.4f}, {seconds:.0f} s", flush=True)
+
+
+def shared_table(number: int, results: dict[str, list[dict]], *, setting: dict) -> dict:
+    """As report.table_of; differences are to REFERENCES, in units of SOR multi."""
+    stems = _stems(number)
+    reference = results[REFERENCES[number]]
+    differences = []
+    for stem in stems:
+        done = results[stem]
+        comparable = done and reference and done is not reference
+        # Half, because SOR has rho moved to 0..1.
+        pair = (rho_of(done) / 2, rho_of(reference) / 2) if comparable else None
+        differences.append(paired_difference(*pair) if pair else None)
+    measured = [[each["summary"] for each in results[stem]] for stem in stems]
+    names = {row.config: row.name for row in trained_rows(number)}
+    setting = setting | {"differences": f"to {names[REFERENCES[number]]}"}
+    return report.table_of(
+        number, trained_rows(number), measured, setting=setting, differences=differences
+    )
+
+
+def _stems(number):
+    return [row.config for row in trained_rows(number)]
+
+
+def _say_plan(job, config, num_branches, schedule):
+    if job.metrics() is None:
+        print(f"# the detector: {config.train.steps} steps of {config.train.batch_size} images")
+        for command in job.commands():
+            print(" ".join(["python", *command[1:]]))
+    steps = schedule.steps(config.data.num_scenes.train)
+    print(f"# {num_branches} ranking branches: {steps} steps of {schedule.batch_size} images each")
+
+
+def _setting(config, schedule, shrink):
+    side = 14 // shrink
+    return {
+        "detector": "one, trained without ranks, then fixed",
+        "branches": f"{schedule.epochs} epochs of the training images of {config.data.name}, "
+        f"{schedule.batch_size} a step, regions of {side}x{side}",
+    }
