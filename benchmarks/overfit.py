@@ -1,9 +1,10 @@
 """Shows that nothing in the chain is broken: a few photographs, learnt by heart.
 
-    python benchmarks/overfit.py --root PATH_TO_ASSR_LAYOUT --workdir runs/overfit
+    python -m benchmarks.overfit --root PATH_TO_ASSR_LAYOUT --workdir runs/overfit \
+        [--config configs/mask_rcnn_lite.py]
 
-Takes the first photographs by name that have three or more ranked objects, trains configs/lite.py
-on them alone and scores it on the same ones.
+Takes the first photographs by name that have three or more ranked objects, trains configs/lite.py,
+or another config, on them alone and scores it on the same ones.
 """
 
 import json
@@ -11,9 +12,11 @@ import pathlib
 import shutil
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
-from configs import lite
 from sor_jax import platform
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/lite.py", "What is trained.")
 
 _ROOT = flags.DEFINE_string("root", None, "A data set in ASSR layout; its train split is read.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/overfit", "Folder of all that it makes.")
@@ -47,9 +50,8 @@ def copy_subset(root: pathlib.Path, names: list[str], to: pathlib.Path) -> None:
                 shutil.copyfile(root / folder / "train" / file, to / folder / split / file)
 
 
-def overfit_config(root: pathlib.Path, *, images: int, steps: int):
-    """configs/lite.py for learning by heart: no flip, no dropout, no weight decay."""
-    config = lite.get_config()
+def overfit_config(config, root: pathlib.Path, *, images: int, steps: int):
+    """A config for learning by heart: no flip, no dropout, no weight decay."""
     config.data.update(name="assr", root=str(root), flip=False)
     config.model.ranking.dropout = 0.0
     config.optim.update(weight_decay=0.0, milestones=(int(0.7 * steps), int(0.9 * steps)))
@@ -72,7 +74,9 @@ def main(_):
     root = pathlib.Path(_ROOT.value)
     names = choose(root, _IMAGES.value)
     copy_subset(root, names, workdir / "photographs")
-    config = overfit_config(workdir / "photographs", images=len(names), steps=_STEPS.value)
+    config = overfit_config(
+        _CONFIG.value, workdir / "photographs", images=len(names), steps=_STEPS.value
+    )
     train_and_evaluate(config, workdir)
     evaluate_checkpoint(config, workdir, split="test", prefer="last")
 

@@ -1,13 +1,12 @@
 """Seconds and memory of a training step and of a prediction, on real photographs.
 
-    python benchmarks/step_time.py --config configs/centermask_vov39.py --foreground 35 \
+    python -m benchmarks.step_time --config configs/centermask_vov39.py --foreground 35 \
         --config.data.root=PATH_TO_ASSR --config.train.batch_size=2
 
 Early in training few proposals are foreground. `--foreground N` gives the heads N regions an image,
 jittered copies of the ground-truth boxes, as a trained detector does.
 """
 
-import dataclasses
 import resource
 import statistics
 import time
@@ -21,32 +20,6 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "The model and the dat
 _FOREGROUND = flags.DEFINE_integer("foreground", 0, "Regions an image; 0 for what is proposed.")
 _STEPS = flags.DEFINE_integer("steps", 5, "Timed steps, after one that compiles.")
 flags.mark_flags_as_required(["config"])
-
-
-def jittered(objective, gt_boxes, count):
-    """The objective with `count` proposals an image, all of them foreground."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    from sor_jax.structures import Boxes, Proposals
-
-    xyxy, valid = np.asarray(gt_boxes.xyxy), np.asarray(gt_boxes.valid)
-    rng = np.random.default_rng(0)
-    boxes = np.zeros((len(xyxy), count, 4), np.float32)
-    for image, (real, is_real) in enumerate(zip(xyxy, valid, strict=True)):
-        chosen = np.resize(real[is_real], (count, 4))
-        side = np.tile(chosen[:, 2:] - chosen[:, :2], 2)
-        boxes[image] = chosen + rng.uniform(-0.08, 0.08, (count, 4)) * side
-    fixed = Proposals(
-        Boxes(jnp.asarray(boxes), jnp.ones(boxes.shape[:2], bool)), jnp.ones(boxes.shape[:2])
-    )
-
-    @dataclasses.dataclass(frozen=True)
-    class Fixed(type(objective)):
-        def propose(self, *_):
-            return fixed
-
-    return Fixed(**{f.name: getattr(objective, f.name) for f in dataclasses.fields(objective)})
 
 
 def timed(name, function, repeats):
@@ -72,6 +45,7 @@ def main(_):
 
     import jax
 
+    from benchmarks.made_up import with_regions
     from sor_jax.build import build_model, build_objective, build_predict, init_variables
     from sor_jax.train.experiment import build_experiment, build_optimizer
     from sor_jax.train.sharding import make_mesh, put
@@ -84,7 +58,7 @@ def main(_):
     model = build_model(config)
     objective = build_objective(config, model)
     if _FOREGROUND.value:
-        objective = jittered(objective, batch.gt.boxes, _FOREGROUND.value)
+        objective = with_regions(objective, batch.gt.boxes, _FOREGROUND.value)
     optimizer = build_optimizer(config)
 
     def create(key):

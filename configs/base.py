@@ -12,6 +12,7 @@ def get_config() -> ConfigDict:
         {
             "rank_weight": 1.0,  # lambda
             "mask_gradient": False,  # let mask IoU and rank losses reach the mask head
+            "raw_mask": False,  # show the ranking head mask logits in training
             "whole_pixels": False,  # count an object's share in whole pixels, as the original
         }
     )
@@ -25,19 +26,21 @@ def get_config() -> ConfigDict:
             "warmup_factor": 1e-3,
             "milestones": (42_000, 50_000),
             "clip_norm": 0.0,  # 0 for none
+            "only": (),  # parts of the model that train, such as ("ranking",); () for all
         }
     )
     config.data = ConfigDict(
         {
             "name": "assr",
             "root": "",
+            "rank_field": "rank_order",  # the folder of the ranks, of several that root may have
             "cache_dir": "",  # "" for ~/.cache/sor_jax
             "image_hw": (480, 640),
             "max_objects": 5,
             # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
             "max_edges": 192,
             "flip": False,
-            "on_error": "raise",  # "skip" leaves damaged records out; it is unfinished
+            "on_error": "raise",  # or "skip": go on without damaged records, each is told
             "num_workers": 0,  # processes; decoding keeps up with two cores without any
             "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set
         }
@@ -72,17 +75,20 @@ def get_config() -> ConfigDict:
 def _model() -> ConfigDict:
     return ConfigDict(
         {
-            "detector": "centermask",
+            "detector": "centermask",  # or "mask_rcnn"
             "backbone": "vovnet39",
             "norm": "frozen_bn",  # needs init_from; "group" trains from scratch
+            "frozen_stages": 2,  # of a ResNet with frozen_bn: the stem is 1; 0 for none
             # The input normalisation belongs to the weights; these are detectron2's.
             "pixel_order": "bgr",
             "pixel_mean": (103.53, 116.28, 123.675),
             "pixel_std": (1.0, 1.0, 1.0),
             "pyramid": {"channels": 256},
-            "fcos": {"channels": 256, "depth": 4},
+            "fcos": {"channels": 256, "depth": 4},  # of centermask
+            "rpn": {"channels": 256},  # of mask_rcnn
+            "box": {"hidden": 1024},  # of mask_rcnn
             "mask": {"channels": 256, "depth": 4, "spatial_attention": True},
-            "iou": {"channels": 256, "depth": 4, "hidden": 1024},
+            "iou": {"channels": 256, "depth": 4, "hidden": 1024},  # of centermask
             "ranking": {
                 "position": "maps",  # none, maps, center, box, grid, grid_scale
                 "interaction": True,
@@ -103,9 +109,26 @@ def _model() -> ConfigDict:
             "clip_boxes": True,
             "box_extent": 1.0,  # how far boxes reach, in image sizes; 1 where they are clipped
             "rank_rule": "sequential",
-            "proposals": {
+            "proposals": {  # of centermask
                 "train": {"class_threshold": 0.05, "nms_threshold": 0.6, "max_proposals": 100},
                 "test": {"class_threshold": 0.3, "nms_threshold": 0.6, "max_detections": 50},
+            },
+            "rcnn": {  # of mask_rcnn
+                "train": {
+                    "pre_nms_top": 2000,  # anchors of a level
+                    "nms_threshold": 0.7,
+                    "max_proposals": 1000,
+                    "sampled_anchors": 256,
+                    "sampled_rois": 512,  # of these up to roi_slots are foreground
+                },
+                "test": {
+                    "pre_nms_top": 1000,
+                    "nms_threshold": 0.7,
+                    "max_proposals": 1000,
+                    "class_threshold": 0.3,
+                    "box_nms_threshold": 0.5,
+                    "max_detections": 100,
+                },
             },
         }
     )

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from sor_jax.inputs.record import Record
+from sor_jax.inputs.record import NUM_RANKS, Record
 from sor_jax.metrics.scoreboard import Prediction, Truth
-from sor_jax.structures import NUM_RANKS
 from sor_jax.visualize import contact_sheet, panel
 
 

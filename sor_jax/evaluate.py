@@ -8,9 +8,10 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.album import Album
 from sor_jax.decode.paste import paste_mask
-from sor_jax.inputs.record import Record, decode_masks, rank_classes, ranked_indices
-from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth
+from sor_jax.inputs.record import Record
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored
 from sor_jax.structures import Detections
+from sor_jax.truth import truth_of
 
 
 def evaluate(
@@ -58,21 +59,6 @@ def evaluate(
     if summarize:
         album.close(metrics)
     return metrics
-
-
-def truth_of(record: Record) -> Truth:
-    """The ranked objects of a photograph, in the file's order."""
-    ranked = np.sort(ranked_indices(record.rank_order))
-    encoded = [record.masks[index] for index in ranked]
-    rank_order = record.rank_order[ranked]
-    return Truth(
-        grey=record.grey,
-        xyxy=record.boxes[ranked],
-        encoded=encoded,
-        masks=decode_masks(encoded, record.image.shape[:2]),
-        rank_order=rank_order,
-        rank_class=rank_classes(rank_order),
-    )
 
 
 def in_photograph(

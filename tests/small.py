@@ -8,9 +8,11 @@ import numpy as np
 
 from configs import demo
 from sor_jax import build
+from sor_jax.models.resnet import RESNETS, ResNetSpec
 from sor_jax.models.vovnet import VOVNETS, VoVNetSpec
 from sor_jax.structures import Batch, Boxes, GroundTruth, Polygons
 
+RESNETS["tiny_resnet"] = ResNetSpec((1,) * 4, width=8)
 VOVNETS["tiny"] = VoVNetSpec((8,) * 4, (16,) * 4, layers=1, blocks=(1,) * 4, stem=(8, 8, 8))
 
 
@@ -46,6 +48,40 @@ def small_network(**ranking):
         if name.endswith("fcos/box/bias"):
             return x + 2.0
         return x + 4.0 if name.endswith("class_logit/bias") else x
+
+    return config, model, jax.tree_util.tree_map_with_path(spread, variables)
+
+
+def small_rcnn_config():
+    """The same with Mask R-CNN for a detector."""
+    config = small_config()
+    model = config.model
+    model.update(detector="mask_rcnn", backbone="tiny_resnet")
+    model.rpn.channels, model.box.hidden = 16, 16
+    model.mask.spatial_attention = False
+    model.rcnn.train.update(pre_nms_top=200, max_proposals=40)
+    model.rcnn.train.update(sampled_anchors=64, sampled_rois=24)
+    model.rcnn.test.update(pre_nms_top=200, max_proposals=40, max_detections=8)
+    model.rcnn.test.class_threshold = 0.01
+    return config
+
+
+@functools.lru_cache
+def small_rcnn():
+    """(config, model, variables) of a Mask R-CNN whose answers differ before any training."""
+    config = small_rcnn_config()
+    config.model.ranking.dropout = 0.0
+    model = build.build_model(config)
+    variables = build.init_variables(model, config, jax.random.key(0))
+    rng = np.random.default_rng(0)
+    last = ("objectness", "rpn/delta", "class_logit", "box/delta", "rank/rank", "predictor")
+
+    def spread(path, x):
+        name = "/".join(str(key.key) for key in path)
+        if not name.endswith(tuple(f"{layer}/kernel" for layer in last)):
+            return x
+        scale = 0.1 if "delta" in name else 0.5
+        return jnp.asarray(rng.normal(0, scale, x.shape), jnp.float32)
 
     return config, model, jax.tree_util.tree_map_with_path(spread, variables)
 

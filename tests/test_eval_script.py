@@ -133,8 +133,8 @@ runpy.run_path("eval.py", run_name="__main__")
     "given, expected",
     [
         (["--weights", "D"], "D"),
-        (["--weights", "D", "--workdir", "W"], "Exactly one of (workdir, weights)"),
-        ([], "Exactly one of (workdir, weights)"),
+        (["--weights", "D", "--workdir", "W"], "Exactly one of (workdir, weights, maps)"),
+        ([], "Exactly one of (workdir, weights, maps)"),
     ],
 )
 def test_the_script_takes_weights_in_place_of_a_workdir(given, expected):

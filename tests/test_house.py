@@ -12,14 +12,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = [
     {"data"},
     {"sor_jax.inputs", "sor_jax.metrics", "sor_jax.platform", "sor_jax.cluster"},
-    {"sor_jax.structures", "sor_jax.visualize"},
+    {"sor_jax.structures", "sor_jax.visualize", "sor_jax.truth"},
     {"sor_jax.ops", "sor_jax.losses", "sor_jax.album"},
-    {"sor_jax.models", "sor_jax.targets", "sor_jax.decode"},
+    {"sor_jax.models", "sor_jax.targets", "sor_jax.decode", "sor_jax.maps"},
     {"sor_jax.heads"},
     {"sor_jax.objective", "sor_jax.predict"},
+    {"sor_jax.detectors"},
     {"sor_jax.build", "sor_jax.evaluate"},
     {"sor_jax.train"},
-    {"sor_jax.convert", "sor_jax.demo", "sor_jax.scaling"},
+    {"sor_jax.convert", "sor_jax.demo", "sor_jax.scaling", "sor_jax.reproduce"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(file for folder in ("sor_jax", "data") for file in (ROOT / folder).rglob("*.py"))

@@ -70,6 +70,22 @@ def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
     assert code == 0 and "all 2 steps are done" in output and "step 1/2" not in output
 
 
+@pytest.mark.slow
+def test_mask_rcnn_trains_and_is_scored(folder):
+    config = CONFIG.format(cache=str(folder / "cache")).replace("small_config", "small_rcnn_config")
+    (folder / "rcnn.py").write_text(config)
+    workdir = folder / "rcnn"
+    code, output = finish(start(folder, f"--config={folder}/rcnn.py", f"--workdir={workdir}"))
+    assert code == 0, output
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2, 2]
+    for record in records[:2]:
+        assert all(math.isfinite(value) for value in record.values())
+        assert {"loss/rpn_class", "loss/box", "loss/mask", "loss/rank"} <= record.keys()
+    assert records[2]["eval/images"] == 3
+    assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["2"]
+
+
 def test_a_signal_to_all_its_processes_saves_and_ends_well(folder):
     # A terminal and a cluster signal the whole group, the reader process included.
     workdir = folder / "stopped"

@@ -18,6 +18,7 @@ class AssrConfig(tfds.core.BuilderConfig):
     """One state of one folder; its name changes when a file of the folder does."""
 
     root: str = ""
+    ranks: str = layout.RANKS
     skip_damaged: bool = False
 
 
@@ -30,13 +31,13 @@ class Assr(LocalBuilder):
         return {split: self._generate_examples(split) for split in layout.splits(root)}
 
     def _generate_examples(self, split):
-        root = pathlib.Path(self.builder_config.root)
+        root, ranks = pathlib.Path(self.builder_config.root), self.builder_config.ranks
         ids = layout.read_ids(root, split)
         objects = layout.read_objects(root, split)
         left_out = []
         for index, image_id in enumerate(progress(ids, total=len(ids), what=split)):
             try:
-                example = _example(root, split, image_id, objects)
+                example = _example(root, split, image_id, objects, ranks)
             except (ValueError, FileNotFoundError) as error:
                 if not self.builder_config.skip_damaged:
                     raise
@@ -52,38 +53,44 @@ def builder(
     split: str | None = None,
     cache_dir: str | os.PathLike | None = None,
     on_error: str = "raise",
+    rank_field: str = layout.RANKS,
 ) -> Assr:
     """The prepared builder of a folder in ASSR layout; prepares at first use and after a change.
 
     The folder is only read. All its splits are prepared; `split` is one that has to be there.
     Records go to `cache_dir` (default: data.prepare.default_cache_dir()). With `on_error` "skip"
     damaged records are left out (data.prepare.left_out tells which), with "raise" the first ends
-    the preparation.
+    the preparation. `rank_field` names the folder of the ranks, of several that the root may hold.
     """
-    root = layout.require(root, split)
-    name = f"{re.sub('[^A-Za-z0-9_]', '_', root.name)}-{layout.fingerprint(root)}"
+    root = layout.require(root, split, rank_field)
+    mark = layout.fingerprint(root, rank_field)
+    name = f"{re.sub('[^A-Za-z0-9_]', '_', root.name)}-{mark}"
     skip = on_error == "skip"
-    config = AssrConfig(name=f"{name}-skip" if skip else name, root=str(root), skip_damaged=skip)
+    config = AssrConfig(
+        name=f"{name}-skip" if skip else name, root=str(root), ranks=rank_field, skip_damaged=skip
+    )
     return prepared(Assr, config, cache_dir=cache_dir, what=str(root))
 
 
-def _example(root: pathlib.Path, split: str, image_id: str, objects: dict[str, list]) -> dict:
+def _example(
+    root: pathlib.Path, split: str, image_id: str, objects: dict[str, list], ranks: str
+) -> dict:
     if image_id not in objects:
         raise ValueError(
             f"{layout.annotations(root, split)}: no entry for {image_id}, "
             f"which {layout.split_list(root, split)} lists"
         )
-    files = layout.image_files(root, split, image_id)
+    files = layout.image_files(root, split, image_id, ranks)
     image_hw, grey_hw = _decoded_hw(files["image"]), _decoded_hw(files["grey"])
     if image_hw != grey_hw:
         raise ValueError(
             f"{files['grey']} is {grey_hw} (h, w) but the photograph {files['image']} is {image_hw}"
         )
-    ranks = layout.read_json(files["ranks"])
-    if not isinstance(ranks, dict) or "rank_order" not in ranks:
+    values = layout.read_json(files["ranks"])
+    if not isinstance(values, dict) or "rank_order" not in values:
         raise ValueError(f'{files["ranks"]}: expected {{"rank_order": [..]}}')
     try:
-        checked = check_objects(objects[image_id], ranks["rank_order"], image_hw=image_hw)
+        checked = check_objects(objects[image_id], values["rank_order"], image_hw=image_hw)
     except ValueError as error:
         where = f"{layout.annotations(root, split)} with {files['ranks']}"
         raise ValueError(f"{where}, record {image_id}: {error}") from error

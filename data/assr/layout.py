@@ -5,6 +5,8 @@ obj_seg_data_{split}.json             [{"img": id, "object_data": [{"bbox", "seg
 rank_order/{split}/{id}.json          {"rank_order": [one value an object]}
 images/{split}/{id}.jpg               the photograph
 gt/{split}/{id}.png                   its rank map, grey
+
+A folder may hold other ranks of the same objects: rank_order_NAME/ with gt_NAME/.
 """
 
 import collections
@@ -14,6 +16,7 @@ import os
 import pathlib
 
 SPLITS = ("train", "val", "test")
+RANKS = "rank_order"
 _ADVICE = (
     "data/assr/README.md says where the data can be had and how the folder must look; "
     "`python -m data.assr --root FOLDER` checks and prepares it."
@@ -30,12 +33,14 @@ def annotations(root: pathlib.Path, split: str) -> pathlib.Path:
     return root / f"obj_seg_data_{split}.json"
 
 
-def image_files(root: pathlib.Path, split: str, image_id: str) -> dict[str, pathlib.Path]:
-    """The files of one photograph by role."""
+def image_files(
+    root: pathlib.Path, split: str, image_id: str, ranks: str = RANKS
+) -> dict[str, pathlib.Path]:
+    """The files of one photograph by role; `ranks` names the folder of the ranks."""
     return {
-        "ranks": root / "rank_order" / split / f"{image_id}.json",
+        "ranks": root / ranks / split / f"{image_id}.json",
         "image": root / "images" / split / f"{image_id}.jpg",
-        "grey": root / "gt" / split / f"{image_id}.png",
+        "grey": root / _maps_of(ranks) / split / f"{image_id}.png",
     }
 
 
@@ -44,8 +49,20 @@ def splits(root: pathlib.Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split_list(root, split).is_file())
 
 
-def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib.Path:
-    """The root as a path, once the lists that a run needs are seen to be there."""
+def _maps_of(ranks: str) -> str:
+    """The folder of the rank maps that belong to a folder of ranks."""
+    if ranks != RANKS and not ranks.startswith(f"{RANKS}_"):
+        raise ValueError(
+            f"config.data.rank_field is {ranks!r}; expected {RANKS!r} or {RANKS}_NAME, "
+            "a folder of ranks beside the photographs"
+        )
+    return f"gt{ranks.removeprefix(RANKS)}"
+
+
+def require(
+    root: str | os.PathLike | None, split: str | None = None, ranks: str = RANKS
+) -> pathlib.Path:
+    """The root as a path, once the lists and folders that a run needs are seen to be there."""
     if not root:
         raise FileNotFoundError(
             "The folder of the data set is not given: set config.data.root. " + _ADVICE
@@ -56,6 +73,12 @@ def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib
         looked_for = split_list(root, split or SPLITS[0])
         there = f"it has {', '.join(found)}" if found else "no split of the ASSR layout is there"
         raise FileNotFoundError(f"{looked_for} does not exist: {there}. " + _ADVICE)
+    for folder in (root / ranks, root / _maps_of(ranks)):
+        if ranks != RANKS and not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder} does not exist: config.data.rank_field is {ranks!r}, which needs it; "
+                f"{RANKS!r} are the ranks that every folder has"
+            )
     return root
 
 
@@ -97,11 +120,11 @@ def read_json(path: pathlib.Path):
         raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 
-def fingerprint(root: pathlib.Path) -> str:
+def fingerprint(root: pathlib.Path, ranks: str = RANKS) -> str:
     """A short hash of the root and of name, size and time of every file that is read from it."""
     digest = hashlib.sha256(os.fsencode(root))
     for split in splits(root):
-        folders = [root / kind / split for kind in ("rank_order", "images", "gt")]
+        folders = [root / kind / split for kind in (ranks, "images", _maps_of(ranks))]
         files = [split_list(root, split), annotations(root, split)]
         files = [path for path in files if path.exists()]
         for folder in folders:

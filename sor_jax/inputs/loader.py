@@ -28,6 +28,9 @@ from sor_jax.inputs.pad import empty_image, pad_record
 from sor_jax.inputs.record import Record, ranked_indices
 from sor_jax.inputs.share import Share, Shared
 
+# Images in an endless data set: Grain's own number, sys.maxsize, leaves no room to add to it.
+_ENDLESS = 2**50
+
 
 def train_iterator(
     source,
@@ -53,7 +56,7 @@ def train_iterator(
     is_tolerant = check_on_error(on_error) == "skip"
     images = grain.MapDataset.source(_WithRanks(Tolerant(source) if is_tolerant else source))
     images = images.seed(seed)
-    images = (images.shuffle() if shuffle else images).repeat()
+    images = (images.shuffle() if shuffle else images).repeat(_ENDLESS // len(images))
     size = {"image_hw": image_hw, "max_objects": max_objects, "max_edges": max_edges}
     pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
     images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)

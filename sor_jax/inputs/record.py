@@ -5,7 +5,7 @@ import io
 import json
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from data.checks import check_annotation, check_segmentation
@@ -65,12 +65,19 @@ def decode_masks(masks: list[dict], image_hw: tuple[int, int]) -> np.ndarray:
 
 def decode_image(encoded: bytes) -> np.ndarray:
     """u8[h, w, 3] RGB from the bytes of an image file, turned as its EXIF tag says."""
-    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("RGB"))
+    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("RGB"))
 
 
 def decode_grey(encoded: bytes) -> np.ndarray:
     """u8[h, w] from the bytes of an image file."""
-    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("L"))
+    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("L"))
+
+
+def _open(encoded: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(encoded))
+    except UnidentifiedImageError:
+        raise ValueError(f"cannot identify the image that {len(encoded)} bytes hold") from None
 
 
 def decode_record(example: dict, *, where: str) -> Record:

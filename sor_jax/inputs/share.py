@@ -1,7 +1,6 @@
 """What one of several processes reads of each batch."""
 
 import dataclasses
-import sys
 
 import grain
 
@@ -50,8 +49,7 @@ class Shared(grain.MapDataset):
         self._batch_size, self._share, self._filler = batch_size, share, filler
 
     def __len__(self):
-        endless = sys.maxsize  # what an endless data set says
-        return min(len(self._parent) // self._batch_size * len(self._share), endless)
+        return len(self._parent) // self._batch_size * len(self._share)
 
     def __getitem__(self, index):
         if isinstance(index, slice):

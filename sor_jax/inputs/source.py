@@ -24,16 +24,19 @@ def open_source(
     image_hw: tuple[int, int],
     num_scenes: Mapping[str, int] = scenes.NUM_SCENES,
     on_error: str = "raise",
+    rank_field: str = "rank_order",
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
-    `root` is the folder of the files ("assr"); `image_hw` and `num_scenes` (split -> number) are of
-    what is drawn ("scenes"). `cache_dir` holds the prepared records; None is
-    data.prepare.default_cache_dir(). With `on_error` "skip" damaged records are left out when they
-    are prepared; a warning tells of each.
+    `root` is the folder of the files ("assr") and `rank_field` that of the ranks in it; `image_hw`
+    and `num_scenes` (split -> number) are of what is drawn ("scenes"). `cache_dir` holds the
+    prepared records; None is data.prepare.default_cache_dir(). With `on_error` "skip" damaged
+    records are left out when they are prepared; a warning tells of each.
     """
     if name == "assr":
-        builder = assr.builder(root, split=split, cache_dir=cache_dir, on_error=on_error)
+        builder = assr.builder(
+            root, split=split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
+        )
     elif name == "scenes":
         builder = scenes.builder(image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
@@ -44,6 +47,21 @@ def open_source(
     for reason in source.left_out:
         logging.warning("left out: %s", reason)
     return source
+
+
+def open_split(config, split: str):
+    """As open_source, as a config's `data` says."""
+    data = config.data
+    return open_source(
+        data.name,
+        root=data.root,
+        split=split,
+        cache_dir=data.cache_dir or None,
+        image_hw=tuple(data.image_hw),
+        num_scenes=data.num_scenes.to_dict(),
+        on_error=data.on_error,
+        rank_field=data.rank_field,
+    )
 
 
 class RecordSource:

@@ -71,7 +71,7 @@ class Scoreboard:
         """
         pred_map = prediction.rank_map()
         rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
-        iou = _mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
+        iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
         ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
         row = {
             "mae": mae_image(pred_map, truth.grey),
@@ -110,7 +110,7 @@ class Scoreboard:
 _ROW = ("mae", "rho", "matched", "objects", "sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
 
 
-def _mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:
+def mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:
     """f[n, p] from run-length encodings."""
     if not objects or not predictions:
         return np.zeros((len(objects), len(predictions)))

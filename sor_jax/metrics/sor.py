@@ -39,7 +39,7 @@ def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:
     more than int(0.5 * pixels of the object) are non-zero, else None.
 
     Args:
-      pred_map: u8[h, w].
+      pred_map: u8[h, w] or u16[h, w].
       masks: bool[n, h, w].
     """
     values = []
@@ -49,6 +49,11 @@ def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:
         is_matched = painted > int(0.5 * counts.sum())
         values.append(int(counts[1:].argmax()) + 1 if is_matched else None)
     return values
+
+
+def mean_values(pred_map: np.ndarray, masks: np.ndarray) -> list[float | None]:
+    """As matched_values, for maps of any greys: the mean inside the object, None where it is 0."""
+    return [float(pred_map[mask].mean()) if pred_map[mask].any() else None for mask in masks]
 
 
 def sor_image(
@@ -65,7 +70,13 @@ def sor_image(
       (rho, matched). rho is 1 for exactly one matched object (by convention) and None where it is
       undefined: no matched object, or one side constant.
     """
-    values = matched_values(pred_map, masks)
+    return agreement(matched_values(pred_map, masks), own_values)
+
+
+def agreement(
+    values: Sequence[float | None], own_values: Sequence[float]
+) -> tuple[float | None, int]:
+    """As sor_image, from the values that the n objects take from a map, None = none."""
     pairs = [
         (own, value) for own, value in zip(own_values, values, strict=True) if value is not None
     ]

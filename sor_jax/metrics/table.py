@@ -17,12 +17,14 @@ def table(metrics: dict[str, float | int | None]) -> str:
     """Lines of `name value (note)`; an undefined value shows as `--`.
 
     Args:
-      metrics: as `Scoreboard.result` gives them.
+      metrics: as `Scoreboard.result` gives them, or some of these.
     """
     shown = {name: _text(value) for name, value in metrics.items()}
     width = max(len(name) for name, _, _ in _ROWS)
     lines = [f"{'images':>{width}} {metrics['images']}"]
     for name, key, note in _ROWS:
+        if key not in metrics:
+            continue
         lines.append(f"{name:>{width}} {shown[key]} {note.format(**shown)}".rstrip())
         if key == "sor_multi":
             matched = "{objects_matched} of {objects} ranked objects".format(**metrics)

@@ -14,6 +14,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from sor_jax import platform
+from sor_jax.scaling.memory import peak_memory
 from sor_jax.scaling.peaks import peak_flops
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
@@ -35,49 +36,38 @@ def measure(config, *, num_devices: int, batch_size: int, warmup: int, steps: in
     Returns:
       devices, batch, dtype, platform, device; images_per_second, step_seconds and, of it,
       wait_seconds for input; compile_seconds; peak_bytes of one device and peak_told_by "device" or
-      "compiler"; flops of a step on one device by XLA's count, and share of the device's peak, or
-      None.
+      "compiler"; flops of a step on one device as of count_flops, and share of the device's peak,
+      or None.
     """
     import jax
 
-    from sor_jax.train.experiment import build_experiment, build_optimizer
-    from sor_jax.train.sharding import make_mesh, put, replicated
-    from sor_jax.train.state import create_state
-    from sor_jax.train.step import make_train_step
+    from sor_jax.scaling.flops import count_flops, head_share
+    from sor_jax.train.sharding import make_mesh, put
 
     if num_devices > jax.device_count():
         raise ValueError(f"{num_devices} devices are asked for; there are {jax.device_count()}")
     config = config.copy_and_resolve_references()
     config.train.batch_size = batch_size
     mesh = make_mesh(jax.devices()[:num_devices])
-    experiment = build_experiment(config, num_devices=num_devices)
-    optimizer = build_optimizer(config)
-    key = jax.random.key(config.seed)
-    state = jax.jit(
-        lambda key: create_state(experiment.init(key), optimizer, key),
-        out_shardings=replicated(mesh),
-    )(key)
-    step = make_train_step(
-        experiment.objective, optimizer, mesh, accumulate=config.train.accumulate
-    )
-    batches = experiment.train_batches
+    state, step, batches = _prepare(config, mesh)
     start = time.perf_counter()
-    lowered = step.lower(state, put(next(batches), mesh))
-    compiled = lowered.compile()
+    traced = step.trace(state, put(next(batches), mesh))
+    step = traced.lower().compile()
     compile_seconds = time.perf_counter() - start
     try:
-        state, _, _ = _run(compiled, state, batches, mesh, warmup)
-        state, seconds, wait = _run(compiled, state, batches, mesh, steps)
+        state, *_ = _run(step, state, batches, mesh, warmup)
+        state, seconds, wait, foreground = _run(step, state, batches, mesh, steps)
     finally:
         batches.close()
-    device = jax.devices()[0]
-    peak_bytes, told_by = _peak_memory(device, compiled)
-    flops = lowered.cost_analysis()["flops"] / num_devices
-    peak = peak_flops(device.device_kind, config.train.dtype)
+    device, dtype = jax.devices()[0], config.train.dtype
+    peak_bytes, told_by = peak_memory(device, step)
+    heads = head_share(foreground / batch_size, config.model.roi_slots)
+    flops = count_flops(traced.jaxpr, conditional=heads) / num_devices
+    peak = peak_flops(device.device_kind, dtype)
     return {
         "devices": num_devices,
         "batch": batch_size,
-        "dtype": config.train.dtype,
+        "dtype": dtype,
         "platform": device.platform,
         "device": device.device_kind,
         "images_per_second": batch_size * steps / seconds,
@@ -91,33 +81,51 @@ def measure(config, *, num_devices: int, batch_size: int, warmup: int, steps: in
     }
 
 
-def _run(step, state, batches, mesh, count):
-    """Steps as the loop takes them, two in flight: (state, seconds, seconds waiting for input)."""
+def _prepare(config, mesh):
+    """The state, the step and the batches that the loop would begin with."""
     import jax
+
+    from sor_jax.train.experiment import build_experiment, build_optimizer
+    from sor_jax.train.sharding import replicated
+    from sor_jax.train.state import create_state
+    from sor_jax.train.step import make_train_step
+
+    experiment = build_experiment(config, num_devices=mesh.size)
+    optimizer = build_optimizer(config)
+    state = jax.jit(
+        lambda key: create_state(experiment.init(key), optimizer, key),
+        out_shardings=replicated(mesh),
+    )(jax.random.key(config.seed))
+    step = make_train_step(
+        experiment.objective, optimizer, mesh, accumulate=config.train.accumulate
+    )
+    return state, step, experiment.train_batches
+
+
+def _run(step, state, batches, mesh, count):
+    """Steps as the loop takes them, two in flight.
+
+    Returns:
+      (state, seconds, seconds waiting for input, foreground regions a step on average).
+    """
+    import jax
+    import numpy as np
 
     from sor_jax.train.sharding import put
 
     jax.block_until_ready(state)
-    start, wait, in_flight = time.perf_counter(), 0.0, []
+    start, wait, regions = time.perf_counter(), 0.0, []
     for _ in range(count):
         asked = time.perf_counter()
         batch = next(batches)
         wait += time.perf_counter() - asked
         state, scalars = step(state, put(batch, mesh))
-        in_flight.append(scalars["loss/total"])
-        if len(in_flight) > 2:
-            in_flight.pop(0).block_until_ready()
+        regions.append(scalars["rois/foreground"])
+        if len(regions) > 2:
+            regions[-3].block_until_ready()
     jax.block_until_ready(state)
-    return state, time.perf_counter() - start, wait
-
-
-def _peak_memory(device, compiled) -> tuple[int, str]:
-    stats = device.memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return stats["peak_bytes_in_use"], "device"
-    memory = compiled.memory_analysis()
-    parts = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    return parts + memory.temp_size_in_bytes - memory.alias_size_in_bytes, "compiler"
+    seconds = time.perf_counter() - start
+    return state, seconds, wait, float(np.mean(jax.device_get(regions))) if count else 0.0
 
 
 def main(_):

@@ -6,77 +6,74 @@ SIMULATED = (
     "Simulated devices: they share the cores of one CPU. This checks the machinery; its timings "
     "mean nothing."
 )
-_COLUMNS = (
-    ("scaling", "scaling"),
-    ("devices", "devices"),
-    ("batch", "batch"),
-    ("dtype", "dtype"),
-    ("images_per_second", "images/s"),
-    ("efficiency", "efficiency"),
-    ("step_seconds", "step, s"),
-    ("wait_seconds", "of it input wait, s"),
-    ("peak_bytes", "peak memory a device, GB"),
-    ("flops", "GFLOP a step and device"),
-    ("share", "share of the peak"),
+OUT_OF_MEMORY = "out of memory"
+# Key of a result, heading, how the value is written.
+COLUMNS = (
+    ("scaling", "scaling", str),
+    ("devices", "devices", str),
+    ("batch", "batch", str),
+    ("dtype", "dtype", str),
+    ("images_per_second", "images/s", "{:.2f}".format),
+    ("efficiency", "efficiency", "{:.0%}".format),
+    ("step_seconds", "step, s", "{:.4f}".format),
+    ("wait_seconds", "of it input wait, s", "{:.4f}".format),
+    ("peak_bytes", "peak memory a device, GB", lambda value: f"{value / 1e9:.2f}"),
+    ("flops", "GFLOP a step and device", lambda value: f"{value / 1e9:.1f}"),
+    ("share", "share of the peak", "{:.1%}".format),
 )
-_FORMATS = {
-    "images_per_second": "{:.2f}".format,
-    "efficiency": "{:.0%}".format,
-    "step_seconds": "{:.4f}".format,
-    "wait_seconds": "{:.4f}".format,
-    "peak_bytes": lambda value: f"{value / 1e9:.2f}",
-    "flops": lambda value: f"{value / 1e9:.1f}",
-    "share": "{:.1%}".format,
-}
+FLOPS = (
+    "FLOPs are those of convolutions and matrix products, of the heads as many as ran at least, "
+    "recomputed ones too; XLA's own count takes a loop once, and GPUs tell none."
+)
+_NOTE = (
+    "Efficiency: images a second and device, relative to the first row of a series. Peak memory is "
+    f"the device's own where it tells, else the compiler's plan for the step. {FLOPS}"
+)
 _COLOURS = ("#1b6ca8", "#c8553d", "#4a8f5a", "#7a5195", "#b8860b", "#555555", "#0f8b8d", "#a83279")
-_LEFT, _TOP, _WIDE, _HIGH = 70, 50, 360, 260
+_LEFT, _TOP, _WIDE, _HIGH = 70, 72, 360, 260
 
 
-def markdown(title: str, results: list[dict], *, is_simulated: bool) -> str:
+def markdown(
+    title: str, results: list[dict], *, is_simulated: bool, columns=COLUMNS, note: str = _NOTE
+) -> str:
     """A page with a row for each measurement.
 
     Args:
       title: names config and device.
-      results: of measure, with "scaling" and "efficiency"; or with "error".
+      results: of measure, with "scaling" and "efficiency"; or with "error", which is told in the
+        first column that it has no value for.
       is_simulated: whether the timings mean nothing.
+      columns: (key, heading, how to write the value) of each.
+      note: what the columns mean.
     """
-    lines = [f"# {title}", ""]
-    if is_simulated:
-        lines += [f"**{SIMULATED}**", ""]
-    lines += [
-        "Efficiency: images a second and device, relative to the first row of a series. FLOPs are "
-        "XLA's count of the step before optimisation, where the body of a loop counts once: the "
-        "share of the peak is a lower bound. Peak memory is the device's own where it tells, else "
-        "the compiler's plan for the step.",
-        "",
-        "| " + " | ".join(name for _, name in _COLUMNS) + " |",
-        "|" + "---|" * len(_COLUMNS),
-    ]
+    lines = [f"# {title}", "", *([f"**{SIMULATED}**", ""] if is_simulated else ()), note, ""]
+    lines += ["| " + " | ".join(heading for _, heading, _ in columns) + " |", "|---" * len(columns)]
+    lines[-1] += "|"
     for result in results:
-        cells = [_cell(result, key) for key, _ in _COLUMNS]
+        lacking = [result.get(key) is None for key, _, _ in columns]
+        cells = [
+            "--" if lacks else write(result[key])
+            for lacks, (key, _, write) in zip(lacking, columns, strict=True)
+        ]
         if "error" in result:
-            cells[4] = result["error"]
+            cells[lacking.index(True)] = result["error"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(result, key):
-    value = result.get(key)
-    if value is None:
-        return "--"
-    return _FORMATS.get(key, str)(value)
+def plot(title: str, results: list[dict], *, is_simulated: bool, panels: tuple = ()) -> Image.Image:
+    """Images a second and efficiency over the devices, or over the batch where it alone varies.
 
-
-def plot(title: str, results: list[dict], *, is_simulated: bool) -> Image.Image:
-    """Images a second and efficiency over the devices, or over the batch where it alone varies."""
+    `panels`, (key of a result, label) of each, takes other numbers.
+    """
     good = [result for result in results if "error" not in result]
     axis = "devices" if len({result["devices"] for result in good}) > 1 else "batch"
     series = {}
     for result in good:
         series.setdefault(_name(result, axis), []).append(result)
-    panels = [("images_per_second", "images/s")]
-    if axis == "devices":
-        panels.append(("efficiency", "efficiency"))
+    if not panels:
+        panels = (("images_per_second", "images/s"), ("efficiency", "efficiency"))
+        panels = panels if axis == "devices" else panels[:1]
     width = len(panels) * (_LEFT + _WIDE + 30)
     height = _TOP + _HIGH + 70 + 18 * len(series)
     image = Image.new("RGB", (width, height), "white")
@@ -98,13 +95,14 @@ def _name(result, axis):
     if axis == "batch":
         return result["dtype"]
     if result["scaling"] == "weak":
-        return f"weak, {result['batch'] // result['devices']} images a device, {result['dtype']}"
+        return f"weak, batch {result['batch'] // result['devices']} a device, {result['dtype']}"
     return f"strong, batch {result['batch']}, {result['dtype']}"
 
 
 def _panel(draw, font, left, series, axis, key, label):
     ticks = sorted({result[axis] for results in series.values() for result in results})
-    most = max((r[key] for results in series.values() for r in results), default=1.0) or 1.0
+    series = [[r for r in results if r.get(key) is not None] for results in series.values()]
+    most = max((r[key] for results in series for r in results), default=1.0) or 1.0
     bottom = _TOP + _HIGH
 
     def place(result):
@@ -123,7 +121,7 @@ def _panel(draw, font, left, series, axis, key, label):
         draw.line((left - 4, y, left, y), "black")
         text = f"{most * part:.0%}" if key == "efficiency" else f"{most * part:.3g}"
         draw.text((left - 52, y - 7), text, "black", font)
-    for index, results in enumerate(series.values()):
+    for index, results in enumerate(series):
         colour = _COLOURS[index % len(_COLOURS)]
         spots = [place(r) for r in sorted(results, key=lambda r: r[axis])]
         if len(spots) > 1:
@@ -134,7 +132,7 @@ def _panel(draw, font, left, series, axis, key, label):
 
 def short_error(stderr: str) -> str:
     """What went wrong in a measurement, in a table's cell."""
-    if "RESOURCE_EXHAUSTED" in stderr or "out of memory" in stderr.lower():
-        return "out of memory"
+    if "RESOURCE_EXHAUSTED" in stderr or OUT_OF_MEMORY in stderr.lower():
+        return OUT_OF_MEMORY
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return (lines[-1] if lines else "ended without a word").replace("|", "/")[:160]

@@ -120,9 +120,15 @@ class Checkpoints:
             self._orbax.close()
 
     def _check_space(self, state: Any) -> None:
+        """Raises before orbax begins: where it cannot make a folder, its threads wait for one."""
+        if not is_primary():
+            return
+        probe = self._workdir / FOLDER / ".probe"
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
         needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         free = shutil.disk_usage(self._workdir).free
-        if is_primary() and free < needed:
+        if free < needed:
             raise OSError(f"it takes {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free")
 
     def _set_damaged_aside(self) -> None:

@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, build_predict, init_variables
 from sor_jax.evaluate import evaluate
+from sor_jax.inputs.source import open_split
 from sor_jax.metrics.table import table
-from sor_jax.train.experiment import build_eval_batches, open_split
+from sor_jax.train.experiment import build_eval_batches
 from sor_jax.train.hosts import is_primary, say, taking_turns
 from sor_jax.train.logging import duration
 from sor_jax.train.provenance import FILE, read_provenance, with_normalisation

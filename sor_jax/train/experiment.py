@@ -11,9 +11,10 @@ from sor_jax.build import build_model, build_objective, build_predict, init_vari
 from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.record import Record
 from sor_jax.inputs.share import share_of
-from sor_jax.inputs.source import open_source
+from sor_jax.inputs.source import open_split
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.optimizer import make_optimizer
+from sor_jax.train.parts import PartialObjective, train_only
 from sor_jax.train.schedule import warmup_multistep
 from sor_jax.train.step import Objective
 
@@ -43,9 +44,10 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
     source = open_split(config, "train")
+    objective, only = build_objective(config, model), tuple(config.optim.only)
     return Experiment(
         init=lambda rng: init_variables(model, config, rng),
-        objective=build_objective(config, model),
+        objective=PartialObjective(objective, only) if only else objective,
         predict=build_predict(config, model),
         train_batches=train_iterator(
             source,
@@ -90,20 +92,6 @@ def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dic
     return batches
 
 
-def open_split(config, split: str):
-    """The records of one split of config.data, prepared at first use."""
-    data = config.data
-    return open_source(
-        data.name,
-        root=data.root,
-        split=split,
-        cache_dir=data.cache_dir or None,
-        image_hw=tuple(data.image_hw),
-        num_scenes=data.num_scenes.to_dict(),
-        on_error=data.on_error,
-    )
-
-
 def build_schedule(config) -> optax.Schedule:
     """The learning rate of config.optim."""
     optim = config.optim
@@ -118,13 +106,14 @@ def build_schedule(config) -> optax.Schedule:
 def build_optimizer(config) -> optax.GradientTransformation:
     """The optimizer of config.optim."""
     optim = config.optim
-    return make_optimizer(
+    optimizer = make_optimizer(
         optim.name,
         build_schedule(config),
         momentum=optim.momentum,
         weight_decay=optim.weight_decay,
         clip_norm=optim.clip_norm,
     )
+    return train_only(optimizer, tuple(optim.only)) if optim.only else optimizer
 
 
 class _First:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from sor_jax.train.board import Board
+from sor_jax.train.meter import EXAMPLES
 
 FILE = "metrics.jsonl"
 
@@ -111,7 +112,7 @@ def read_records(path: str | os.PathLike) -> list[dict]:
 
 
 def training_line(step: int, steps: int, values: dict[str, float]) -> str:
-    """One line of training: step, losses, rate, images a second, wait for input, time left.
+    """One line of training: step, losses, rate, images seen, speed, wait for input, time left.
 
     Args:
       step: steps done of `steps`.
@@ -125,6 +126,8 @@ def training_line(step: int, steps: int, values: dict[str, float]) -> str:
     else:
         parts.append("every step skipped")
     parts.append(f"rate {values['rate']:.2e}")
+    if EXAMPLES in values:
+        parts.append(f"{values[EXAMPLES]:,} images seen")
     if "images_per_second" in values:
         parts.append(f"{values['images_per_second']:.1f} images/s")
         parts.append(f"input wait {values['input_wait']:.0%}")

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from data import assr
 from data.prepare import LocalBuilder
@@ -139,3 +140,37 @@ def test_neither_tensorflow_nor_jax_is_imported(root, tmp_path):
         "next(it); it.close(); assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_other_ranks_of_the_same_objects(root, tmp_path):
+    """rank_order_fix with gt_fix, here the values and the greys of the main ranks turned round."""
+    turned, greys = {}, {}
+    for split in ("train", "val", "test"):
+        for kind in ("rank_order_fix", "gt_fix"):
+            (root / kind / split).mkdir(parents=True)
+        for image_id in assr_tree.IMAGES:
+            file = root / "rank_order" / split / f"{image_id}.json"
+            turned[image_id] = json.loads(file.read_text())["rank_order"][::-1]
+            new = root / "rank_order_fix" / split / file.name
+            new.write_text(json.dumps({"rank_order": turned[image_id]}))
+            greys[image_id] = np.full(assr_tree.IMAGE_HW, 7, np.uint8)
+            Image.fromarray(greys[image_id]).save(root / "gt_fix" / split / f"{image_id}.png")
+    builders = {
+        name: assr.builder(root, cache_dir=tmp_path / "cache", rank_field=name)
+        for name in ("rank_order", "rank_order_fix")
+    }
+    assert len({b.data_dir for b in builders.values()}) == 2
+    votes, fixations = (RecordSource(b.data_dir, "val") for b in builders.values())
+    for vote, fixation in zip(votes, fixations, strict=True):
+        want = np.array(turned[fixation.image_id], np.float32)
+        np.testing.assert_array_equal(fixation.rank_order, want)
+        np.testing.assert_array_equal(vote.rank_order, want[::-1])
+        np.testing.assert_array_equal(fixation.grey, greys[fixation.image_id])
+        np.testing.assert_array_equal(fixation.boxes, vote.boxes)
+
+
+def test_ranks_that_are_not_there_are_named(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="rank_order_gaze does not exist.*rank_field"):
+        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
+    with pytest.raises(ValueError, match="rank_field is 'votes'"):
+        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="votes")

@@ -17,8 +17,6 @@ from tests.data.test_assr_damage import DAMAGE
 from tests.inputs.damaged import KINDS, Stored, damaged, good
 from tests.inputs.fakes import FakeSource
 
-pytestmark = pytest.mark.skip(reason="skipping damaged records (data.on_error) is unfinished")
-
 SIZE = {"image_hw": (32, 32), "max_objects": 3}
 COUNT = 100
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sor_jax.losses import dense, masks, ranking
+from sor_jax.losses import dense, masks, ranking, rcnn
 
 
 class Case(NamedTuple):
@@ -44,6 +44,9 @@ def make_cases():
         "centerness": (dense.centerness_loss, _normal(rng), (share,)),
         "mask": (masks.mask_loss, _normal(rng, 3, 3), (bits,)),
         "mask_iou": (masks.mask_iou_loss, _normal(rng), (np.where(share < 0.2, 0, share),)),
+        "objectness": (rcnn.objectness_loss, _normal(rng), (rng.random((2, 6)) < 0.5,)),
+        "offset": (rcnn.offset_loss, _normal(rng, 4), (_normal(rng, 4),)),
+        "region_class": (rcnn.class_loss, _normal(rng, 2), (rng.random((2, 6)) < 0.5,)),
         "rank": (ranking.rank_loss, _normal(rng, 5), (rng.integers(0, 5, (2, 6)),)),
     }
     return {

@@ -85,6 +85,22 @@ def test_rank():
     assert_sum_count("rank", total, len(chosen))
 
 
+def test_objectness():
+    chosen = elements("objectness")
+    assert_sum_count("objectness", sum(cross_entropy(*e) for e in chosen), len(chosen))
+
+
+def test_offset():
+    chosen = elements("offset")
+    assert_sum_count("offset", sum(np.abs(a - b).sum() for a, b in chosen), len(chosen))
+
+
+def test_region_class():
+    chosen = elements("region_class")
+    total = sum(log(sum(map(exp, logit))) - logit[0 if found else 1] for logit, found in chosen)
+    assert_sum_count("region_class", total, len(chosen))
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [

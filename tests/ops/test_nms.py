@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.ops.nms import nms
+from sor_jax.ops.nms import nms, suppress
 from tests import naive
 
 
@@ -61,6 +61,28 @@ def test_padding_is_never_seen(junk):
     scores = np.concatenate([score, np.full(5, junk, np.float32)])
     assert keep(padded, scores, np.arange(25) < 20) == expected
     assert keep(padded, scores, np.zeros(25, bool)) == []
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.7])
+@pytest.mark.parametrize("seed", range(3))
+def test_all_pairs_at_once_keep_the_same(threshold, seed):
+    rng = np.random.default_rng(seed)
+    xyxy = naive.jittered(rng, naive.random_boxes(rng, 10), 8)
+    valid = rng.random(80) < 0.8
+    falling = -np.arange(80.0)
+    expected = np.flatnonzero(valid)[naive.greedy_nms(xyxy[valid], falling[valid], threshold)]
+    xyxy[~valid] = np.where(rng.random(4) < 0.5, np.nan, 30.0)
+    got = jax.jit(partial(suppress, threshold=threshold))(xyxy, valid)
+    assert 1 < len(expected) < valid.sum()
+    np.testing.assert_array_equal(np.flatnonzero(got), expected)
+
+
+def test_all_pairs_at_once_follow_a_long_chain():
+    # Each box overlaps its neighbours: every other one stays, known one after the other.
+    at = np.arange(40, dtype=np.float32)[:, None] * 4
+    chain = np.concatenate([at, 0 * at, at + 10, 0 * at + 10], axis=1)
+    got = suppress(chain, np.ones(40, bool), threshold=0.3)
+    assert np.flatnonzero(got).tolist() == list(range(0, 40, 2))
 
 
 def test_images_of_a_batch_are_separate():

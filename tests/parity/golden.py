@@ -18,6 +18,8 @@ SLICE = pathlib.Path(__file__).parents[1] / "data" / "goldens"
 CONFIGS = {
     "centermask_vov39_ppa": "centermask_vov39",
     "centermask_vov57_ppa": "centermask_vov57",
+    "maskrcnn_r50_ppa": "mask_rcnn_r50",
+    "maskrcnn_r101_ppa": "mask_rcnn_r101",
     **{name: name for name in ("pos_quant", "pos_quant2", "xywh", "only_pos", "baseline")},
 }
 # What the original calls the losses -> what we call them.
@@ -25,6 +27,10 @@ LOSSES = {
     "loss_fcos_cls": "fcos_class",
     "loss_fcos_loc": "fcos_box",
     "loss_fcos_ctr": "fcos_centerness",
+    "loss_rpn_cls": "rpn_class",
+    "loss_rpn_loc": "rpn_box",
+    "loss_cls": "box_class",
+    "loss_box_reg": "box",
     "loss_mask": "mask",
     "mask_loss": "mask",
     "loss_maskiou": "mask_iou",
@@ -54,6 +60,11 @@ class Golden(NamedTuple):
             return float(np.abs(stored[name] - array).max(initial=0.0))
         flat = array.reshape(-1)[stored[f"{name}__idx"]]
         return float(np.abs(stored[f"{name}__val"] - flat).max(initial=0.0))
+
+    def spread(self, name):
+        """The standard deviation of what is stored of an array."""
+        stored = self.arrays()
+        return float(stored[name if name in stored else f"{name}__val"].std())
 
     def losses(self):
         """{our name: value} of a training part."""

@@ -1,9 +1,8 @@
 """What our model makes of the weights and the photograph that the golden numbers were made from.
 
-V-39 takes its time to compile: what several tests look at is kept.
+Whole models take their time to compile: what several tests look at is kept.
 """
 
-import dataclasses
 import functools
 
 import flax.linen as nn
@@ -13,13 +12,13 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sor_jax.build import build_model, build_objective
-from sor_jax.convert.torch import variables_from_torch
+from sor_jax.convert.families import ORIGINALS
+from sor_jax.convert.torch import variables_from_torch, variables_to_torch
 from sor_jax.inputs.pad import pad_record
 from sor_jax.inputs.record import Record, to_parts
-from sor_jax.models.centermask import STRIDES
-from sor_jax.objective import Objective
-from sor_jax.ops import grid
-from sor_jax.structures import Boxes, Proposals
+from sor_jax.models import centermask, mask_rcnn
+from sor_jax.ops import anchors, grid
+from sor_jax.structures import Boxes
 from sor_jax.train.sharding import make_mesh, put
 from tests.parity import golden, recipe
 
@@ -35,6 +34,28 @@ def build(model, *, dtype="float32", **ranking):
     return build_model(config)
 
 
+def is_rcnn(model):
+    """Whether the original's model is a Mask R-CNN, not a CenterMask."""
+    return golden.config(model).model.detector == "mask_rcnn"
+
+
+def family(model):
+    """Whose names the original's arrays have."""
+    return ORIGINALS[golden.config(model).model.detector]
+
+
+def to_torch(model, params):
+    """{the original's name: array in its layout} of parameters, or of their gradients."""
+    return variables_to_torch({"params": params}, family=family(model))
+
+
+def cells(model):
+    """Points or anchors of the detector's pyramid."""
+    if is_rcnn(model):
+        return anchors.anchors(HW, mask_rcnn.STRIDES, mask_rcnn.ANCHOR_SIDES)
+    return grid.points(HW, centermask.STRIDES)
+
+
 def shapes(model):
     """{"params", "frozen"} of our network, without numbers."""
     boxes = Boxes(jnp.zeros((1, 1, 4)), jnp.ones((1, 1), bool))
@@ -44,10 +65,11 @@ def shapes(model):
     return {name: shapes[name] for name in ("params", "frozen")}
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def variables(model, seed):
     """The made-up checkpoint, brought in."""
-    return jax.device_put(variables_from_torch(golden.weights(model, seed), shapes(model)))
+    arrays = golden.weights(model, seed)
+    return jax.device_put(variables_from_torch(arrays, shapes(model), family=family(model)))
 
 
 def batch(seed, objects=()):
@@ -76,7 +98,7 @@ def _dense(module, variables, image):
     def run(bound, image):
         x = bound.normalize(image, IMAGE_HW)
         stages = bound.backbone(x, IMAGE_HW)
-        levels = bound.pyramid(stages[-3:], IMAGE_HW)
+        levels = bound.pyramid(stages[-len(bound.roi_levels) :], IMAGE_HW)
         return x, stages, levels, bound.detect(levels, IMAGE_HW)
 
     return module.apply(variables, image, method=run)
@@ -86,34 +108,51 @@ _kept = {}
 
 
 def dense(model, seed, *, dtype="float32"):
-    """(normalised input, stages, pyramid levels, DenseOutputs) of the photograph.
+    """(normalised input, stages, pyramid levels, raw detector outputs) of the photograph.
 
     Models that differ in their ranking head have all other weights in common.
     """
     key = golden.config(model).model.backbone, seed, dtype
     if key not in _kept:
-        _kept.clear()
+        if len(_kept) > 1:
+            _kept.clear()
         module = build(model, dtype=dtype)
         _kept[key] = _dense(module, variables(model, seed), batch(seed).image)
     return _kept[key]
 
 
 def dense_outputs(model, seed, *, dtype="float32"):
-    """{the original's name: array in its layout} for the backbone, the pyramid and FCOS."""
+    """{the original's name: array in its layout} for the backbone, the pyramid and the detector."""
     x, stages, levels, raw = dense(model, seed, dtype=dtype)
     out = {"input_normalized": nchw(x)}
-    names = ["backbone.stem", *(f"backbone.stage{i}" for i in range(2, 6))]
+    stage, first, of_level = ("res", 2, _rpn) if is_rcnn(model) else ("stage", 3, _fcos)
+    names = ["backbone.stem", *(f"backbone.{stage}{i}" for i in range(2, 6))]
     out |= {name: nchw(stage) for name, stage in zip(names, stages, strict=True)}
     start = 0
-    for i, level in enumerate(levels, start=3):
+    for i, level in enumerate(levels, start=first):
         out[f"fpn.p{i}"] = nchw(level)
         h, w = level.shape[1:3]
-        end = start + h * w
-        out[f"fcos.logits.p{i}"] = raw.class_logit[:, start:end].reshape(1, 1, h, w)
-        out[f"fcos.ctrness.p{i}"] = raw.centerness_logit[:, start:end].reshape(1, 1, h, w)
-        out[f"fcos.reg.p{i}"] = nchw(raw.ltrb[:, start:end].reshape(1, h, w, 4))
-        start = end
+        maps = of_level(raw, start, h, w)
+        out |= {f"{name}.p{i}": nchw(array) for name, array in maps.items()}
+        start += h * w
     return {name: np.asarray(a, np.float32) for name, a in out.items()}
+
+
+def _fcos(raw, start, h, w):
+    part = slice(start, start + h * w)
+    return {
+        "fcos.logits": raw.class_logit[:, part].reshape(1, h, w, 1),
+        "fcos.ctrness": raw.centerness_logit[:, part].reshape(1, h, w, 1),
+        "fcos.reg": raw.ltrb[:, part].reshape(1, h, w, 4),
+    }
+
+
+def _rpn(raw, start, h, w):
+    part = slice(3 * start, 3 * (start + h * w))
+    return {
+        "rpn.objectness_logits": raw.objectness_logit[:, part].reshape(1, h, w, 3),
+        "rpn.anchor_deltas": raw.delta[:, part].reshape(1, h, w, 12),
+    }
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -144,11 +183,12 @@ def head_outputs(model, seed, xyxy, *, dtype="float32", **ranking):
         "pos": nchw(pooled[0, ..., -2:]),
         "mask.logits": logit[0][:, None],
         "sor.mask_in": nn.sigmoid(logit[0][:, None]),
-        "sam": nchw(inner["mask"]["attended"][0][0]),
         "maskiou.pred": iou[0][:, None],
         "sor.logits": rank_logit[0],
         "softmax_dim0": nn.softmax(rank_logit[0], axis=0),
     }
+    if "attended" in inner["mask"]:
+        out["sam"] = nchw(inner["mask"]["attended"][0][0])
     ranking = inner["ranking"]
     convs = sorted(name for name in ranking if name.startswith("conv"))
     for name, layer in (("sor_fcn1", convs[0]), ("sor_fcn_last", convs[-1])):
@@ -163,57 +203,45 @@ def head_outputs(model, seed, xyxy, *, dtype="float32", **ranking):
     return {name: np.asarray(a, np.float32) for name, a in out.items()}
 
 
-@dataclasses.dataclass(frozen=True)
-class GivenProposals(Objective):
-    """The objective on proposals that are not the detector's."""
-
-    given: Proposals | None = None
-
-    def propose(self, *args):
-        return self.given
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _gradients(objective, variables, batch, proposals):
-    objective = dataclasses.replace(objective, given=proposals)
-
-    def total(params):
-        return objective(params, variables["frozen"], batch, jax.random.key(0))
-
-    (_, scalars), gradients = jax.value_and_grad(total, has_aux=True)(variables["params"])
-    return scalars, gradients
-
-
-def objective(model, **changes):
-    """The objective without dropout, to be given its proposals."""
-    plain = build_objective(golden.config(model), build(model, dropout=0.0))
-    fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
-    return GivenProposals(**fields | changes)
-
-
-def gradients(model, variables, batch, xyxy):
-    """(the losses by our names, gradients) of one image on the proposals xyxy f32[N, 4]."""
-    aim = objective(model)
-    xyxy = np.asarray(xyxy)
-    padded = np.zeros((1, aim.max_proposals, 4), np.float32)
-    padded[0, : len(xyxy)] = xyxy
-    valid = np.arange(aim.max_proposals)[None] < len(xyxy)
-    proposals = Proposals(Boxes(padded, valid), np.ones(padded.shape[:2], np.float32))
-    scalars, grads = _gradients(aim, variables, batch, proposals)
-    assert scalars["rois/left_out"] == scalars["rois/undersampled"] == 0
-    return {name: float(scalars[f"loss/{name}"]) for name in golden.LOSSES.values()}, grads
-
-
 @functools.lru_cache(maxsize=1)
 def own_proposals(model, seed):
     """(xyxy, score) of what our detector proposes in training."""
-    points = grid.points(HW, STRIDES)
-    raw = dense(model, seed)[3]
-    aim = build_objective(golden.config(model), build(model))
-    where = jnp.ones((1, len(points.xy)), bool)
-    found = jax.jit(lambda raw: aim.propose(raw, points, where, IMAGE_HW))(raw)
+    return proposed(build_objective(golden.config(model), build(model)), model, seed)
+
+
+def proposed(proposer, model, seed):
+    """(xyxy, score) of what an objective's or a predictor's `propose` makes of the photograph."""
+    at = cells(model)
+    where = jnp.ones((1, len(at.level)), bool)
+    found = jax.jit(lambda raw: proposer.propose(raw, at, where, IMAGE_HW))(dense(model, seed)[3])
     valid = np.asarray(found.boxes.valid[0])
     return np.asarray(found.boxes.xyxy[0])[valid], np.asarray(found.score[0])[valid]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _boxes(module, variables, levels, xyxy):
+    boxes = Boxes(xyxy[None], jnp.ones((1, len(xyxy)), bool))
+
+    def run(bound, levels):
+        features = bound.box_features(levels, boxes, IMAGE_HW)
+        return features, bound.box(features)
+
+    return module.apply(
+        variables, levels, method=run, capture_intermediates=True, mutable="intermediates"
+    )
+
+
+def box_outputs(model, seed, xyxy):
+    """{the original's name: array in its layout} for the box head on given boxes f32[R, 4]."""
+    levels = dense(model, seed)[2]
+    (features, raw), state = _boxes(build(model), variables(model, seed), levels, jnp.asarray(xyxy))
+    hidden = state["intermediates"]["box"]["fc2"]["__call__"][0]
+    return {
+        "box.pooled": nchw(features[0]),
+        "box.head": nn.relu(hidden[0]),
+        "box.cls_logits": raw.class_logit[0],
+        "box.deltas": raw.delta[0],
+    }
 
 
 def match(expected, boxes):

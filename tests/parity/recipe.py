@@ -15,6 +15,9 @@ GAINS = [
     ("fcos_head.cls_logits.weight", 3.0),
     ("fcos_head.bbox_pred.weight", 1.5),
     ("fcos_head.ctrness.weight", 1.5),
+    ("rpn_head.anchor_deltas.weight", 0.2),
+    ("box_predictor.bbox_pred.weight", 0.3),
+    ("box_predictor.cls_score.weight", 0.7),
     ("maskiou_head.maskiou.weight", 0.15),
     ("spatialAtt.conv.weight", 0.15),
     ("self_attn.out_proj.weight", 0.3),
@@ -26,7 +29,9 @@ OFFSETS = {
     "fcos_head.bbox_pred.bias": 3.0,
     "fcos_head.ctrness.bias": 1.0,
     "maskiou_head.maskiou.bias": 0.6,
+    "box_predictor.cls_score.bias": np.array([-6.5, 0.0]),
 }
+LAST_NORM = 0.2  # of a ResNet's block: keeps the sum with the shortcut from growing
 
 
 def generator(*key):
@@ -34,7 +39,7 @@ def generator(*key):
 
 
 def make_weights(manifest, seed):
-    """{name: array} of a CenterMask manifest [[name, shape, dtype], ...], one stream a tensor."""
+    """{name: array} of a manifest [[name, shape, dtype], ...], one stream a tensor."""
     rank_of = {name: len(shape) for name, shape, _ in manifest}
     return {n: _array(n, tuple(s), rank_of, seed).astype(d) for n, s, d in manifest}
 
@@ -49,7 +54,8 @@ def _array(name, shape, rank_of, seed):
     if leaf == "running_mean":
         return 0.05 * rng.standard_normal(shape)
     if leaf == "running_var" or (leaf == "weight" and len(shape) == 1):
-        return 0.8 + 0.4 * rng.random(shape)
+        gain = LAST_NORM if ".conv3.norm.weight" in name else 1.0
+        return gain * (0.8 + 0.4 * rng.random(shape))
     if leaf == "bias" and rank_of.get(f"{parent}.weight") == 1:
         return 0.05 * rng.standard_normal(shape)
     if len(shape) >= 2:

@@ -9,11 +9,11 @@ import pytest
 
 from sor_jax.build import build_predict
 from sor_jax.decode.paste import paste_mask
-from sor_jax.decode.ranks import assign_ranks_reference
 from sor_jax.ops.roi_align import assign_levels
+from sor_jax.predict import RANK_RULES
 from tests.parity import golden, network, recipe
 
-pytestmark = pytest.mark.xdist_group("inference")  # one compile of V-39
+pytestmark = pytest.mark.xdist_group("inference")  # one compile of a model
 
 
 def check(case, outputs, tolerances):
@@ -40,7 +40,13 @@ def test_dense_detector(case):
     check(case, outputs, {f"fcos.{part}": 1e-4 for part in ("logits", "reg", "ctrness")})
 
 
-@functools.lru_cache(maxsize=1)
+@pytest.mark.parametrize("case", golden.cases("b_rpn_raw"))
+def test_region_proposal_network(case):
+    outputs = network.dense_outputs(case.model, case.seed)
+    check(case, outputs, {f"rpn.{part}": 1e-4 for part in ("objectness", "anchor_deltas")})
+
+
+@functools.lru_cache(maxsize=2)
 def detections(model, seed):
     """What is found in the photograph when another one is in the same batch."""
     photo = network.batch(seed)
@@ -53,13 +59,45 @@ def detections(model, seed):
     return jax.tree.map(lambda x: x[0][kept], found)
 
 
-@pytest.mark.parametrize("case", golden.cases("c_proposals"))
+@pytest.mark.parametrize("case", golden.cases("c_proposals", whole=["proposals.boxes"]))
 def test_proposals(case):
+    if network.is_rcnn(case.model):
+        check_proposals_of_anchors(case)
+        return
     found, expected = detections(case.model, case.seed), case.arrays()["proposals.boxes"]
     assert len(found.score) == len(expected)
     order = network.match(expected, found.boxes.xyxy)
     assert case.max_error("proposals.boxes", found.boxes.xyxy[order]) <= 1e-2
     assert case.max_error("proposals.scores", found.score[order]) <= 1e-5
+
+
+def check_proposals_of_anchors(case):
+    """A thousand: their logits lie so close that neighbours swap, and the last one may."""
+    predictor = build_predict(golden.config(case.model), network.build(case.model))
+    xyxy, logit = network.proposed(predictor, case.model, case.seed)
+    stored = case.arrays()
+    expected = stored["proposals.boxes"]
+    assert len(xyxy) == len(expected)
+    apart = np.abs(expected[:, None] - xyxy).max(axis=-1)
+    nearest = apart.argmin(axis=1)
+    same = apart.min(axis=1) <= 1e-2
+    assert same.mean() >= 0.998
+    assert len(set(nearest[same])) == same.sum()
+    error = np.abs(logit[nearest] - stored["proposals.objectness_logits"])[same]
+    assert error.max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    "case", golden.cases("c_proposals", whole=["proposals.boxes"], beside="e_inference")
+)
+def test_box_head(case):
+    """On the original's own proposals."""
+    if not network.is_rcnn(case.model):
+        pytest.skip("the model has no such head")
+    boxes = case.arrays()["proposals.boxes"]
+    outputs = network.box_outputs(case.model, case.seed, boxes)
+    tolerances = {"box.pooled": 1e-4, "box.head": 5e-4, "box.cls": 5e-4, "box.deltas": 5e-4}
+    check(case.sibling("e_inference"), outputs, tolerances)
 
 
 @pytest.mark.parametrize("case", golden.cases("e_inference"))
@@ -76,6 +114,10 @@ def test_whole_inference(case):
         "sor_logits": (found.rank_logit, 5e-4),
         "pred_ranks": (found.rank_class, 0),
     }
+    if network.is_rcnn(case.model):
+        del at["mask_scores"]
+        # Scores of regions that lie elsewhere, if by less than the boxes may.
+        at["scores"] = found.score, 5e-5
     for name, (ours, tolerance) in at.items():
         assert case.max_error(name, ours[order]) <= tolerance, name
 
@@ -95,9 +137,12 @@ def test_masks_in_the_photograph(case):
 
 @pytest.mark.parametrize("case", golden.cases("d_fixed_boxes"))
 def test_heads_on_fixed_boxes(case):
-    stored = case.arrays()
+    stored, module = case.arrays(), network.build(case.model)
     level = assign_levels(
-        recipe.FIXED_BOXES, network.IMAGE_HW[0], levels=(3, 4, 5), rule="area_ratio"
+        recipe.FIXED_BOXES,
+        network.IMAGE_HW[0],
+        levels=module.roi_levels,
+        rule=module.level_rule,
     )
     np.testing.assert_array_equal(level, stored["levels"])
 
@@ -107,11 +152,12 @@ def test_heads_on_fixed_boxes(case):
     outputs["pooled"] = outputs["pooled"][:, : stored["pooled__shape"][1]]
     heads = dict.fromkeys(("sam", "mask", "sor", "softmax"), 5e-4)
     check(case, outputs, heads | {"pooled": 1e-4, "pos": 1e-4})
-    np.testing.assert_array_equal(ranks(outputs["sor.logits"]), stored["pred_ranks"])
+    np.testing.assert_array_equal(ranks(case, outputs["sor.logits"]), stored["pred_ranks"])
 
 
-# The original's own errors under autocast, of the largest kind, and some room.
-BFLOAT16 = {"fpn": 0.1, "mask.logits": 0.05, "maskiou.pred": 0.05, "sor.logits": 0.7}
+# The original's own errors under autocast, of the largest kind, and some room; of mask logits, six
+# times as large in Mask R-CNN, as a share of their standard deviation.
+BFLOAT16 = {"fpn": 0.1, "mask.logits": 0.15, "maskiou.pred": 0.05, "sor.logits": 0.7}
 
 
 @pytest.mark.parametrize("case", golden.cases("d_fixed_boxes", beside="a_backbone_fpn"))
@@ -119,14 +165,18 @@ def test_bfloat16_ranks_the_same(case, record_property):
     outputs = network.head_outputs(case.model, case.seed, recipe.FIXED_BOXES, dtype="bfloat16")
     dense = network.dense_outputs(case.model, case.seed, dtype="bfloat16")
     pyramid = case.sibling("a_backbone_fpn")
-    error = {name: case.max_error(name, outputs[name]) for name in BFLOAT16 if name != "fpn"}
+    heads = [name for name in BFLOAT16 if name in case.names()]
+    error = {name: case.max_error(name, outputs[name]) for name in heads}
+    error["mask.logits"] /= case.spread("mask.logits")
     levels = [name for name in pyramid.names() if name.startswith("fpn")]
+    bound = BFLOAT16 | ({"fpn": 0.2} if network.is_rcnn(case.model) else {})  # it is deeper
     error["fpn"] = max(pyramid.max_error(name, dense[name]) for name in levels)
     for name, value in error.items():
         record_property(f"bfloat16 {name}", value)
-        assert value <= BFLOAT16[name], f"{name}: {value}"
-    np.testing.assert_array_equal(ranks(outputs["sor.logits"]), case.arrays()["pred_ranks"])
+        assert value <= bound[name], f"{name}: {value}"
+    np.testing.assert_array_equal(ranks(case, outputs["sor.logits"]), case.arrays()["pred_ranks"])
 
 
-def ranks(logits):
-    return assign_ranks_reference(logits, np.ones(len(logits), bool))
+def ranks(case, logits):
+    rule = RANK_RULES[golden.config(case.model).model.rank_rule]
+    return rule(logits, np.ones(len(logits), bool))

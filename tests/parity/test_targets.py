@@ -7,12 +7,19 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from sor_jax.inputs.record import to_parts
+from sor_jax.models import mask_rcnn
+from sor_jax.ops import grid
+from sor_jax.ops.anchors import anchors
+from sor_jax.ops.box_coding import ANCHOR_WEIGHTS, decode
 from sor_jax.structures import Boxes, Proposals
 from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.masks import mask_iou_targets, mask_targets
+from sor_jax.targets.rcnn import anchor_targets, region_targets
 from sor_jax.targets.rois import select_rois
 from tests.parity import golden, raw
 from tests.polygons import rle_parts, shoelace
+
+ANCHORS = anchors(raw.HW, mask_rcnn.STRIDES, mask_rcnn.ANCHOR_SIDES)
 
 
 @pytest.mark.parametrize("case", golden.cases("b_fcos_raw", whole=["fcos.locations.p3"]))
@@ -48,6 +55,54 @@ def test_foreground_regions(case):
     expected = np.column_stack([train["fg.boxes"], train["fg.gt_index"]])
     np.testing.assert_array_equal(got[np.lexsort(got.T)], expected[np.lexsort(expected.T)])
     assert rois.num_left_out == 0
+
+
+@pytest.mark.parametrize("case", golden.cases("b_rpn_raw"))
+def test_anchors(case):
+    start = 0
+    for level, (rows, columns) in enumerate(grid.level_shapes(raw.HW, mask_rcnn.STRIDES)):
+        end = start + 3 * rows * columns
+        error = case.max_error(f"rpn.anchors.p{level + 2}", ANCHORS.xyxy[start:end])
+        assert error <= 1e-4
+        start = end
+    assert start == len(ANCHORS.xyxy)
+
+
+SAMPLES = [
+    case
+    for part in ("f_train_fixed_proposals", "f_train_own_proposals")
+    for case in golden.cases(part, whole=["rpn.pos_index", "sampled.boxes"])
+]
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_sampled_anchors(case):
+    """The original's draw was replaced by the first ones."""
+    stored, count = case.arrays(), len(ANCHORS.xyxy)
+    draw = np.arange(count, dtype=np.float32)
+    target = jax.jit(anchor_targets)(
+        raw.ground_truth(case).boxes, ANCHORS.xyxy, np.ones(count, bool), draw
+    )
+    where = stored["rpn.pos_index"]
+    np.testing.assert_array_equal(np.flatnonzero(target.positive), where)
+    labels = np.where(target.positive, 1, np.where(target.sampled, 0, -1))
+    assert case.max_error("rpn.labels", labels) == 0
+    matched = decode(target.delta[where], ANCHORS.xyxy[where], ANCHOR_WEIGHTS)
+    np.testing.assert_allclose(matched, stored["rpn.pos_matched_boxes"], atol=1e-3)
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_sampled_regions(case):
+    stored, gt = case.arrays(), raw.ground_truth(case).boxes
+    xyxy = jnp.asarray(stored["proposals.boxes"])
+    given = Proposals(Boxes(xyxy, jnp.ones(len(xyxy), bool)), jnp.ones(len(xyxy)))
+    target = jax.jit(region_targets)(given, gt, jnp.arange(len(xyxy) + len(gt.valid), dtype=float))
+    count = len(stored["sampled.boxes"])
+    assert target.boxes.valid.tolist() == [i < count for i in range(512)]
+    np.testing.assert_array_equal(target.boxes.xyxy[:count], stored["sampled.boxes"])
+    np.testing.assert_array_equal(target.foreground[:count], stored["sampled.cls"] == 0)
+    first = len(stored["fg.gt_index"])
+    np.testing.assert_array_equal(target.gt_index[:first], stored["fg.gt_index"])
 
 
 def targets_of(case, **options):

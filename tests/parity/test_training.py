@@ -9,11 +9,10 @@ import pytest
 from flax import traverse_util
 
 from sor_jax.convert.families import CENTERMASK
-from sor_jax.convert.torch import variables_to_torch
 from sor_jax.train.optimizer import decays, make_optimizer
-from tests.parity import golden, network
+from tests.parity import golden, learning, network
 
-pytestmark = pytest.mark.xdist_group("training")  # one compile of V-39
+pytestmark = pytest.mark.xdist_group("training")  # one compile of a model
 MODEL = "centermask_vov39_ppa"  # whose optimizer was looked at
 # Gradients that are small sums of large terms: the original repeats itself to 1.5e-3 only.
 NOISY = ("pos_conv", "predictor", "deconv")
@@ -25,7 +24,7 @@ def first_step(model, seed, file):
     case = golden.Golden(file, model, seed)
     batch = network.batch(seed, case.json("gt_objects"))
     proposals = case.arrays()["proposals.boxes"]
-    losses, grads = network.gradients(model, network.variables(model, seed), batch, proposals)
+    losses, grads = learning.gradients(model, network.variables(model, seed), batch, proposals)
     return losses, grads
 
 
@@ -35,13 +34,20 @@ def agree(got, expected, rtol):
 
 
 def check_gradients(case, grads):
-    """Norms of all tensors and sampled elements."""
+    """Norms of all tensors and sampled elements.
+
+    Errors are shares of the largest gradient that one loss alone has: losses may cancel each other.
+    """
     stored = case.arrays()
-    grads = variables_to_torch({"params": grads})
+    names, expected = stored["param_names"].tolist(), stored["grad_l2"]
+    of_losses = [stored[key] for key in stored if key.startswith("grad_l2_of.")]
+    size = dict(zip(names, np.max([expected, *of_losses], axis=0), strict=True))
+    grads = network.to_torch(case.model, grads)
     norm = {name: np.linalg.norm(array.astype(np.float64)) for name, array in grads.items()}
-    error = {}
-    for name, expected in zip(stored["param_names"].tolist(), stored["grad_l2"], strict=True):
-        error[name] = abs(norm.pop(name) - expected) / max(expected, 1e-12)
+    error, cancelled = {}, {}
+    for name, value in zip(names, expected, strict=True):
+        error[name] = abs(norm.pop(name) - value) / max(size[name], 1e-12)
+        cancelled[name] = size[name] / max(value, 1e-12)
     assert not norm  # there is no other parameter
     assert np.median(list(error.values())) <= 1e-4
     for name, value in error.items():
@@ -51,7 +57,7 @@ def check_gradients(case, grads):
     assert sampled
     for name in sampled:
         ours = grads[name].reshape(-1)[stored[f"grad_idx.{name}"]]
-        largest = np.abs(grads[name]).max()
+        largest = np.abs(grads[name]).max() * cancelled[name]
         np.testing.assert_allclose(
             ours, stored[f"grad_val.{name}"], rtol=0, atol=2e-2 * largest, err_msg=name
         )
@@ -86,13 +92,13 @@ def test_three_steps(case):
     for step, rtol in enumerate((1e-5, 1e-3, 5e-2)):
         if step:
             proposals = training.arrays()["proposals.boxes"]
-            losses, grads = network.gradients(
+            losses, grads = learning.gradients(
                 case.model, variables | {"params": params}, batch, proposals
             )
         agree(losses, dict(zip(names, stored["losses"][step], strict=True)), rtol)
         params, state = update(params, grads, state)
 
-    before, after = (variables_to_torch({"params": tree}) for tree in (variables["params"], params))
+    before, after = (network.to_torch(case.model, tree) for tree in (variables["params"], params))
     moved = [key.removeprefix("delta.") for key in stored if key.startswith("delta.")]
     assert moved
     for name in moved:
@@ -117,7 +123,8 @@ def test_training_on_own_proposals(case):
     off = np.abs(xyxy[order] - expected).max(axis=1) > 1e-2
     if off.any():
         pytest.skip(f"{off.sum()} of {len(off)} proposals are others: a tie in NMS")
-    np.testing.assert_allclose(score[order], case.arrays()["proposals.scores"], atol=1e-5)
+    tolerance = 1e-4 if network.is_rcnn(case.model) else 1e-5  # logits there, at most 1 here
+    np.testing.assert_allclose(score[order], case.arrays()["proposals.scores"], atol=tolerance)
     losses, grads = first_step(case.model, case.seed, case.file)
     agree(losses, case.losses(), 1e-5)
     check_gradients(case, grads)

@@ -3,6 +3,7 @@
 import sys
 
 import jax
+import numpy as np
 
 from sor_jax import cluster
 from sor_jax.inputs.loader import train_iterator
@@ -19,7 +20,7 @@ def eval_batches(batch_size):
         if int(records[0].image_id.split("/")[1]) % count == index:
             yield (
                 {name: rows.repeat(batch_size, 0) for name, rows in batch.items()}
-                | {"valid": batch["valid"].repeat(batch_size, 0) & (range(batch_size) == 0)},
+                | {"valid": batch["valid"].repeat(batch_size, 0) & (np.arange(batch_size) == 0)},
                 records,
             )
 

@@ -137,7 +137,7 @@ def test_with_none_left_the_run_begins_again(tmp_path, capsys):
 
 
 _SAVES = """
-import resource, sys
+import resource, subprocess, sys
 import jax.numpy as jnp
 from sor_jax.train.checkpoint import Checkpoints
 
@@ -150,8 +150,10 @@ def state(count):
 
 checkpoints = Checkpoints(sys.argv[1])
 checkpoints.save(1, state(10), Position())
-if len(sys.argv) > 2:
+if "limit" in sys.argv:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)
+if "read-only" in sys.argv:
+    subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
 try:
     checkpoints.save(2, state(1 << 20), Position())
 except OSError as error:
@@ -182,13 +184,19 @@ def test_a_save_that_fails_says_so_and_leaves_the_one_before(tmp_path):
     checkpoints.close()
 
 
-@pytest.mark.slow
-def test_a_full_disk(tmp_path):
-    inside = f"mount -t tmpfs -o size=3m none {tmp_path} && exec {sys.executable} -c '{_SAVES}' "
-    command = ["unshare", "-Urm", "sh", "-c", inside + str(tmp_path)]
-    if subprocess.run([*command[:2], "mount", "-t", "tmpfs", "none", tmp_path]).returncode:
+@pytest.mark.parametrize(
+    "size, how, reason",
+    [("3m", "", "it takes 4.2 MB, "), ("99m", "read-only", "Read-only file system")],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_takes_nothing(tmp_path, size, how, reason):
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(tmp_path)]
+    alone = ["unshare", "-Urm"]
+    if subprocess.run([*alone, *mount]).returncode:
         pytest.skip("the system lets nobody mount a small disk")
-    check_failed_save(tmp_path, command, "it takes 4.2 MB, ")
+    inside = ["sh", "-c", f'{" ".join(mount)} && exec "$@"', "sh"]
+    saves = [sys.executable, "-c", _SAVES, str(tmp_path), how]
+    check_failed_save(tmp_path, [*alone, *inside, *saves], reason)
 
 
 def test_too_little_room_is_seen_before_anything_is_written(tmp_path, monkeypatch):

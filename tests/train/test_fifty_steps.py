@@ -1,13 +1,11 @@
 """Fifty steps on 1, 2 and 4 devices: they end as far apart as reordered sums explain."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import optax
 import pytest
 
-from sor_jax.build import build_objective, build_predict, init_variables
+from sor_jax.build import build_objective, build_predict
 from sor_jax.evaluate import evaluate
 from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.share import share_of
@@ -52,7 +50,7 @@ SIZE = {"image_hw": (64, 64), "max_objects": 5}
 
 
 def scenes(split, cache_dir):
-    counts = {"train": 24, "val": 12, "test": 1}
+    counts = {"train": 24, "val": 11, "test": 1}
     return open_source(
         "scenes", root="", split=split, cache_dir=cache_dir, image_hw=(64, 64), num_scenes=counts
     )
@@ -74,35 +72,41 @@ def train_batches(source, num_devices, *, reorder=None):
 
 @pytest.mark.slow
 def test_the_whole_model_and_its_metrics(tmp_path):
-    config, model, _ = small_network(dropout=0.0)  # reordered images would draw other noise
-    variables = init_variables(model, config, jax.random.key(0))
-    # Low enough that a network of fifty steps detects something.
-    predictor = dataclasses.replace(build_predict(config, model), class_threshold=0.05)
+    # It detects something from the start. Reordered images would draw other noise for dropout, and
+    # at higher rates its steps blow up any difference, until metrics tell nothing.
+    config, model, variables = small_network(dropout=0.0)
     train, val = scenes("train", tmp_path), scenes("val", tmp_path)
+
+    def score(variables, mesh):
+        predict = make_predict(build_predict(config, model), mesh)
+        scored = evaluate(
+            lambda batch: predict(variables, batch), eval_batches(val, batch_size=4, **SIZE)
+        )
+        return {name: value for name, value in scored.items() if value is not None}
 
     def outcome(devices, **options):
         mesh = make_mesh(jax.devices()[:devices])
         batches = train_batches(train, devices, **options)
-        state, totals = run(build_objective(config, model), variables, batches, mesh, rate=1e-3)
-        predict = make_predict(predictor, mesh)
-        scored = evaluate(
-            lambda batch: predict(state.variables, batch), eval_batches(val, batch_size=4, **SIZE)
-        )
-        numbers = {name: value for name, value in scored.items() if value is not None}
-        return totals, numbers
+        state, totals = run(build_objective(config, model), variables, batches, mesh, rate=1e-6)
+        return totals, score(state.variables, mesh)
 
+    untrained = score(variables, make_mesh(jax.devices()[:1]))
     plain, numbers = outcome(1)
+    print(f"\ntotals from {plain[0]:.3f} to {plain[-1]:.3f}")
+    assert plain[-1] < 0.9 * plain[0]
+    for name in ("mae", "sor_multi", "sa_sor", "f_measure", "ndcg_linear", "box_ap", "mask_ap50"):
+        assert 0 < numbers[name] != untrained[name], name
     # What adding up the same images in other orders does on one device.
     reordered = [outcome(1, reorder=seed) for seed in range(3)]
     explained = max(np.abs(totals - plain).max() for totals, _ in reordered)
-    print(f"\nreordered: totals apart by up to {explained:.1e} of {plain[-1]:.3f}")
+    print(f"reordered: totals apart by up to {explained:.1e}")
     for devices in (2, 4):
         totals, found = outcome(devices)
         apart = np.abs(totals - plain)
         print(f"{devices} devices: {apart[0]:.1e} at step 1, up to {apart.max():.1e} later")
-        assert apart[0] < 1e-5
+        np.testing.assert_allclose(totals[0], plain[0], rtol=1e-6)
         assert apart.max() <= 2 * explained + 1e-5
-        assert found.keys() == numbers.keys() and found["images"] == 12
+        assert found.keys() == numbers.keys() and found["images"] == 11
         for name, value in numbers.items():
             others = [each[name] for _, each in reordered]
             print(f"  {name}: {value:.4f}, {found[name]:.4f}; reordered {others}")

@@ -20,10 +20,11 @@ REPOSITORY = pathlib.Path(__file__).parents[2]
 MODULE = [sys.executable, "-m", "tests.train.host"]
 
 
-def start(command, *, devices):
+def start(command, *, devices, **variables):
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_CHECK_PROXY_ENVS": "false",
+        **variables,
     }
     return subprocess.Popen(
         [str(word) for word in command],
@@ -46,7 +47,6 @@ def finish(process, *, seconds=240):
     return process.returncode, output
 
 
-@pytest.mark.skip(reason="several hosts are unfinished")
 def test_two_processes_get_the_numbers_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     address = f"127.0.0.1:{free_port()}"
@@ -67,6 +67,8 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
     assert scored == [record for record in expected if "eval/images" in record]
     seen = [record for record in found if "rate" in record][-1]
     assert seen["data/examples_seen"] + seen["data/records_skipped"] == 8 * 5
+    skipped = f"{seen['data/records_skipped']} times a damaged record skipped"
+    assert skipped in outputs[1][1] and skipped in outputs[0][1]
     assert len(list((two / "tensorboard").iterdir())) == 1
     assert (two / "best.json").read_text() == (one / "best.json").read_text()
     started = [json.loads(line) for line in (two / "environment.jsonl").open()]
@@ -84,7 +86,7 @@ from tests.small import small_config
 def get_config():
     config = small_config()
     config.data.update(image_hw=(64, 64), num_workers=1, cache_dir={cache!r})
-    config.data.num_scenes.update(train=12, val=5, test=4)
+    config.data.num_scenes.update(train=12, val=5, test=5)
     config.train.update(steps=4, batch_size=3, log_every=1, eval_every=2, checkpoint_every=0)
     config.eval.update(max_images=5, batch_size=2, best_metric="mae")
     return config
@@ -102,12 +104,19 @@ def script(config, workdir, *flags):
     return [sys.executable, "train.py", f"--config={config}", f"--workdir={workdir}", *flags]
 
 
+def evaluation(config, workdir, out):
+    flags = [f"--config={config}", f"--workdir={workdir}", f"--out={out}", "--split=test"]
+    return [sys.executable, "eval.py", *flags, "--checkpoint=last"]
+
+
+def named(command):
+    """Two processes of a command that find each other by its flags."""
+    flags = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
+    return [start([*command, *flags, f"--process_id={index}"], devices=1) for index in range(2)]
+
+
 def together(config, workdir, *flags):
-    named = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
-    return [
-        start(script(config, workdir, *flags, *named, f"--process_id={index}"), devices=1)
-        for index in range(2)
-    ]
+    return named(script(config, workdir, *flags))
 
 
 @pytest.mark.slow
@@ -125,6 +134,30 @@ def test_the_whole_model_gets_the_same_numbers_on_two(config, tmp_path):
                 np.testing.assert_allclose(ours[name], value, rtol=1e-4, err_msg=name)
                 apart = max(apart, abs(ours[name] - value))
     print(f"\ntwo processes and one: numbers apart by up to {apart:.1e}")
+    check_evaluations_agree(config, tmp_path)
+
+
+def check_evaluations_agree(config, folder):
+    """Five photographs by two processes, in batches of two: each is scored once."""
+    alone = evaluation(config, folder / "two", folder / "alone")
+    code, output = finish(start(alone, devices=2))
+    assert code == 0, output
+    runs = named(evaluation(config, folder / "two", folder / "shared"))
+    outputs = [finish(run) for run in runs]
+    assert [code for code, _ in outputs] == [0, 0], outputs
+    assert "images_used" not in outputs[1][1]  # one of them talks
+    expected, found = (
+        json.loads((folder / name / "metrics.json").read_text()) for name in ("alone", "shared")
+    )
+    assert found.keys() == expected.keys() and found["images"] == 5
+    for name, value in expected.items():
+        if value is not None:
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    maps = [
+        sorted(p.name for p in (folder / n / "rank_maps").rglob("*.png"))
+        for n in ("alone", "shared")
+    ]
+    assert maps[0] == maps[1] and len(maps[0]) == 5
 
 
 def endless(config, workdir):
@@ -184,6 +217,45 @@ def test_clusters_are_recognised(monkeypatch, environment, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert cluster.is_cluster() == expected
+
+
+def by_variables(index):
+    return {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)}
+
+
+def by_slurm(index):
+    # jax makes the port of the job's number, between 61440 and 65535.
+    job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost"}
+    return job | {"SLURM_NTASKS": "2", "SLURM_PROCID": str(index), "SLURM_LOCALID": "0"}
+
+
+_JOINS = """
+from sor_jax import cluster
+joined = cluster.join()
+import jax
+print("joined", joined, jax.process_index(), jax.process_count(), jax.device_count())
+"""
+
+
+@pytest.mark.parametrize("environment", [by_variables, by_slurm])
+def test_processes_find_each_other_by_their_environment(environment):
+    address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"}
+    shared = address if environment is by_variables else {}
+    command = [sys.executable, "-c", _JOINS]
+    runs = [start(command, devices=1, **shared, **environment(index)) for index in range(2)]
+    outputs = [finish(run, seconds=100) for run in runs]
+    for index, (code, output) in enumerate(outputs):
+        assert code == 0 and f"joined True {index} 2 2" in output, output
+
+
+@pytest.mark.parametrize("chips, has_libtpu", [(True, True), (True, False), (False, True)])
+def test_a_tpu_host_is_recognised_by_its_chips_and_its_library(monkeypatch, chips, has_libtpu):
+    for name in ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cluster.glob, "glob", lambda pattern: ["/dev/accel0"] * chips)
+    found = object() if has_libtpu else None
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: found)
+    assert cluster.is_cluster() == (chips and has_libtpu)
 
 
 def test_half_of_the_flags_is_an_error(monkeypatch):

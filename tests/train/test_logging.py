@@ -91,6 +91,7 @@ def test_the_line_says_all_there_is_to_know(monkeypatch):
         "loss/total": 2.0,
         "grad_norm": 9.0,
         "rate": 1e-4,
+        "data/examples_seen": 1234,
         "images_per_second": 12.34,
         "input_wait": 0.254,
         "seconds_left": 3725.0,
@@ -98,11 +99,11 @@ def test_the_line_says_all_there_is_to_know(monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
     monkeypatch.setattr("time.localtime", time.gmtime)
     assert training_line(20, 100, values) == (
-        "step 20/100 | loss total 2.0000  rank 0.5000 | rate 1.00e-04 | 12.3 images/s | "
-        "input wait 25% | 1 h 02 min left, until Tue 23:15"
+        "step 20/100 | loss total 2.0000  rank 0.5000 | rate 1.00e-04 | 1,234 images seen | "
+        "12.3 images/s | input wait 25% | 1 h 02 min left, until Tue 23:15"
     )
     del values["images_per_second"]
-    assert training_line(1, 100, values).endswith("| rate 1.00e-04")
+    assert training_line(1, 100, values).endswith("| 1,234 images seen")
 
 
 @pytest.mark.parametrize(

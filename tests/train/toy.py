@@ -28,6 +28,7 @@ def config(**train) -> ConfigDict:
                 "warmup_factor": 0.1,
                 "milestones": (4,),
                 "clip_norm": 0.0,
+                "only": (),
             },
             "train": {
                 "steps": 6,

@@ -2,8 +2,8 @@
 
     python tests/data/goldens/cut_model.py FOLDER_OF_GOLDENS
 
-Takes CenterMask-39, seed 0; small arrays whole, of the others 400 elements. What is small anyway is
-copied.
+Takes CenterMask-39 and Mask R-CNN R-50, seed 0; small arrays whole, of the others 400 elements.
+What is small anyway is copied.
 """
 
 import json
@@ -15,15 +15,18 @@ import numpy as np
 
 ELEMENTS = 400
 OF_A_PARAMETER = 40  # elements of its gradient and of its change
-PARTS = (
-    "a_backbone_fpn",
-    "b_fcos_raw",
-    "c_proposals",
-    "d_fixed_boxes",
-    "e_inference",
-    "f_train_fixed_proposals",
-    "g_sgd3steps",
-)
+PARTS = {
+    "centermask_vov39_ppa": (
+        "a_backbone_fpn",
+        "b_fcos_raw",
+        "c_proposals",
+        "d_fixed_boxes",
+        "e_inference",
+        "f_train_fixed_proposals",
+        "g_sgd3steps",
+    ),
+    "maskrcnn_r50_ppa": ("a_backbone_fpn", "b_rpn_raw", "d_fixed_boxes"),
+}
 LEFT_OUT = ("pasted_masks_packed", "sor_mask_in_stats_src")
 COPIED = ("rank_assign.npz", "render_saliency_map.npz")
 # What belongs together: where elements of a parameter are, and what they are.
@@ -57,14 +60,15 @@ def cut(stored: dict) -> dict:
 def main(folder: str) -> None:
     """Writes the slice beside this file."""
     source, here = pathlib.Path(folder), pathlib.Path(__file__).parent
-    for part in PARTS:
-        name = f"centermask_vov39_ppa_seed0_{part}.npz"
+    names = [f"{model}_seed0_{part}.npz" for model, parts in PARTS.items() for part in parts]
+    for name in names:
         with np.load(source / name) as stored:
             small = cut({key: stored[key] for key in stored.files})
         np.savez_compressed(here / name, **small)
     for name in COPIED:
         shutil.copyfile(source / name, here / name)
-    for path in (source / "gt_objects.json", source.parent / "optimizer_groups.json"):
+    manifests = [source.parent / f"manifest_{model}.json" for model in PARTS]
+    for path in (source / "gt_objects.json", source.parent / "optimizer_groups.json", *manifests):
         text = json.dumps(json.loads(path.read_text()), separators=(",", ":"))
         (here / path.name).write_text(text + "\n")
 

@@ -1,0 +1,96 @@
+"""Made-up inputs that cost what photographs cost, under untrained weights.
+
+What the heads cost depends on how many regions they see, and an untrained detector finds none.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from sor_jax.structures import Boxes, Proposals
+
+# Sides in parts of the photograph's: quantiles of the 1,300 ranked objects of PASCAL-S, train.
+_SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_SIDES = (0.03, 0.08, 0.2, 0.38, 0.62, 0.93, 1.0)
+_CORNERS = 24  # of a polygon
+
+
+def made_up_batch(batch_size: int, image_hw, max_objects: int, max_edges: int) -> dict:
+    """A loader's batch of coarse noise, each image with 1 to `max_objects` ellipses on it.
+
+    Their boxes are as large as those of ranked objects in photographs.
+    """
+    rng = np.random.default_rng(0)
+    size = np.array(image_hw[::-1], np.float32)
+    y, x = np.mgrid[: image_hw[0], : image_hw[1]] + 0.5
+    angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
+    shape = (batch_size, max_objects)
+    batch = {
+        "image": rng.integers(0, 160, (batch_size, *(n // 16 for n in image_hw), 3), np.uint8)
+        .repeat(16, 1)
+        .repeat(16, 2),
+        "image_hw": np.tile(np.array(image_hw, np.int32), (batch_size, 1)),
+        "valid": np.ones(batch_size, bool),
+        "gt_boxes": np.zeros((*shape, 4), np.float32),
+        "gt_valid": np.arange(max_objects) < rng.integers(1, max_objects + 1, (batch_size, 1)),
+        "gt_rank_class": np.tile(4 - np.arange(max_objects, dtype=np.int32), (batch_size, 1)),
+        "gt_masks": np.zeros((*shape, *image_hw), np.uint8),
+        "gt_edges": np.zeros((*shape, max_edges, 4), np.float32),
+        "gt_edge_part": np.zeros((*shape, max_edges), np.int32),
+        "gt_edge_valid": np.zeros((*shape, max_edges), bool),
+    }
+    for spot in zip(*np.nonzero(batch["gt_valid"]), strict=True):
+        half = np.interp(rng.random(2), _SHARES, _SIDES) * size / 2
+        centre = half + rng.random(2) * (size - 2 * half)
+        batch["gt_boxes"][spot] = *(centre - half), *(centre + half)
+        inside = ((x - centre[0]) / half[0]) ** 2 + ((y - centre[1]) / half[1]) ** 2 <= 1
+        batch["gt_masks"][spot] = inside
+        batch["image"][spot[0]][inside] += np.uint8(rng.integers(30, 90))
+        if max_edges < _CORNERS:
+            continue  # known by its mask alone
+        corners = centre + half * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        edges = np.concatenate([corners, np.roll(corners, -1, axis=0)], axis=1)
+        batch["gt_edges"][spot][:_CORNERS] = edges
+        batch["gt_edge_valid"][spot][:_CORNERS] = True
+    return batch
+
+
+def with_regions(objective, gt_boxes: Boxes, count: int):
+    """The objective with jittered copies of an image's objects as its last `count` proposals.
+
+    Args:
+      objective: of any detector. It finds its own proposals all the same, at their cost.
+      gt_boxes: [B, M] of the one batch that it will see, with an object in every image.
+      count: how many; at most the proposals of an image.
+    """
+    xyxy, valid = np.asarray(gt_boxes.xyxy), np.asarray(gt_boxes.valid)
+    rng = np.random.default_rng(0)
+    copies = np.zeros((len(xyxy), count, 4), np.float32)
+    for image, (real, is_real) in enumerate(zip(xyxy, valid, strict=True)):
+        chosen = np.resize(real[is_real], (count, 4))
+        side = np.tile(chosen[:, 2:] - chosen[:, :2], 2)
+        copies[image] = chosen + rng.uniform(-0.08, 0.08, (count, 4)) * side
+
+    @dataclasses.dataclass(frozen=True)
+    class WithRegions(type(objective)):
+        def propose(self, *args):
+            found = super().propose(*args)
+            xyxy = found.boxes.xyxy.at[:, -count:].set(copies)
+            boxes = Boxes(xyxy, found.boxes.valid.at[:, -count:].set(True))
+            return Proposals(boxes, found.score)
+
+    fields = dataclasses.fields(objective)
+    return WithRegions(**{field.name: getattr(objective, field.name) for field in fields})
+
+
+def eager(params):
+    """Untrained parameters whose FCOS finds as many boxes as it may, some 6 strides wide."""
+
+    def raised(path, x):
+        name = "/".join(str(key.key) for key in path)
+        if name.endswith("fcos/box/bias"):
+            return x + 3.0
+        return x + 5.0 if name.endswith("class_logit/bias") else x
+
+    return jax.tree_util.tree_map_with_path(raised, params)

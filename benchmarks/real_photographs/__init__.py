@@ -1,0 +1,1 @@
+"""What a trained model is worth on photographs that it never saw."""

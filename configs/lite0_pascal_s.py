@@ -1,0 +1,41 @@
+"""A light CenterMask on EfficientNet-Lite0, from ImageNet weights, on PASCAL-S.
+
+    make weights
+    python train.py --config configs/lite0_pascal_s.py --workdir runs/lite0 \
+        --config.data.root=PATH_TO_PASCAL_S --config.init_from=weights/efficientnet_lite0
+    python -m benchmarks.real_photographs --config configs/lite0_pascal_s.py \
+        --model lite0=runs/lite0 --data PASCAL-S=PATH_TO_PASCAL_S:test --out results/lite0
+
+data/assr/README.md says what PASCAL-S is and how the folder must look.
+
+From timm's VoVNet weights instead, untried for want of the files:
+
+    python -m sor_jax.convert ese_vovnet39b.safetensors --config configs/lite0_pascal_s.py \
+        --config.model.backbone=vovnet39 --out weights/vovnet39 \
+        --allow-missing fcos,iou,mask,pyramid,ranking
+
+and train with --config.model.backbone=vovnet39 --config.init_from=weights/vovnet39.
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    # Photographs of 480x640 become 240x320; the rest of the input is padding.
+    config.data.update(image_hw=(256, 320), flip=True, max_edges=0)
+    model = config.model
+    model.backbone = "efficientnet_lite0"
+    model.update(pixel_order="rgb", pixel_mean=(127.0,) * 3, pixel_std=(128.0,) * 3)
+    model.pyramid.channels = 128
+    model.fcos.update(channels=128, depth=2)
+    model.mask.update(channels=128, depth=2)
+    model.iou.update(channels=64, depth=2, hidden=128)
+    model.ranking.update(channels=64, depth=2, hidden=(256, 256), layers=2, ffn=512)
+    model.roi_slots = 32
+    config.optim.update(name="adamw", rate=4e-4, weight_decay=1e-2, clip_norm=10.0)
+    config.optim.update(warmup_steps=100, milestones=(2000, 2700))
+    config.train.update(steps=3000, batch_size=8, log_every=50, eval_every=300)
+    config.train.checkpoint_every = 300
+    config.eval.batch_size = 8
+    return config
