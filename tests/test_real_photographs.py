@@ -1,5 +1,7 @@
 """The report on real photographs: rules, help and intervals on hand-made scenes."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -7,10 +9,14 @@ from pycocotools import mask as coco_mask
 
 from benchmarks.real_photographs import rules
 from benchmarks.real_photographs.helped import TrueBoxes, true_masks, true_order
+from benchmarks.real_photographs.report import write_report
 from benchmarks.real_photographs.scores import Row, bootstrap, markdown
 from sor_jax.inputs.record import Record
 from sor_jax.metrics.scoreboard import Prediction
+from sor_jax.train.evaluation import evaluate_variables
+from sor_jax.train.weights import save_variables
 from sor_jax.truth import truth_of
+from tests.data import assr_tree
 from tests.small import made_up_batch, small_network
 
 HW = (40, 60)
@@ -130,3 +136,32 @@ def test_given_boxes_are_ranked_in_their_slots():
     assert sorted(ranks[0, :3]) == [2, 3, 4]
     assert (ranks[0, 3:] < 0).all()
     assert (ranks[1] < 0).all()
+
+
+def test_the_report_of_a_folder(tmp_path, capsys):
+    """Its row of the model is what an evaluation of that model says."""
+    for split in ("train", "val", "test"):
+        assr_tree.write_split(tmp_path / "files", split)
+    config, _, variables = small_network()
+    config = config.copy_and_resolve_references()
+    config.data.update(
+        name="assr", root=str(tmp_path / "files"), cache_dir=str(tmp_path), image_hw=(64, 96)
+    )
+    config.eval.batch_size = 2
+    save_variables(tmp_path / "weights", variables)
+    data = {"made up": f"{tmp_path / 'files'}:val,test"}
+    models = {"small": str(tmp_path / "weights")}
+    write_report(config, models, data, ["rank_order"], tmp_path / "out")
+
+    results = json.loads((tmp_path / "out" / "results.json").read_text())["made up"]
+    assert len(results) == 3 + 1 + 4  # rules, untrained, the model with less and less to do
+    assert results["true masks, larger first"]["mask_ap50"] == pytest.approx(1.0)
+    assert results["small, true boxes and masks"]["shown"] == 1.0
+    assert results["untrained"]["objects_matched"] == 0
+    alone = evaluate_variables(config, variables, split="val", out_dir=tmp_path / "alone")
+    assert 2 * alone["objects"] == results["small"]["objects"]
+    assert alone["box_ap50"] is not None
+    for name in ("sor", "sor_multi", "mae", "sa_sor"):
+        assert results["small"][name] == pytest.approx(alone[name])
+    assert (tmp_path / "out" / "report.md").read_text().strip() in capsys.readouterr().out
+    assert (tmp_path / "out" / "made_up" / "small" / "worst.png").is_file()
