@@ -15,7 +15,7 @@ from sor_jax import platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Describes the models.")
 _MODELS = flags.DEFINE_multi_string("model", [], "NAME=workdir, checkpoint or weights.")
-_DATA = flags.DEFINE_multi_string("data", [], "NAME=FOLDER:split,split in ASSR layout.")
+_DATA = flags.DEFINE_multi_string("data", None, "NAME=FOLDER:split,split in ASSR layout.")
 _RANKS = flags.DEFINE_multi_string("ranks", ["rank_order"], "The folders of ranks to score on.")
 _OUT = flags.DEFINE_string("out", None, "Takes report.md, results.json and the galleries.")
 flags.mark_flags_as_required(["config", "data", "out"])

@@ -68,9 +68,11 @@ def bootstrap(values: np.ndarray, *, draws: int = 2000, seed: int = 0) -> list[f
 
 
 def mean_result(results: list[dict]) -> dict:
-    """The mean of several draws of one rule; the interval is the first one's."""
+    """The mean of several draws of one rule; no interval, which is one draw's."""
+    if len(results) == 1:
+        return results[0]
     return {
-        key: results[0][key]
+        key: None
         if key == "interval" or results[0][key] is None
         else float(np.mean([result[key] for result in results]))
         for key in results[0]
