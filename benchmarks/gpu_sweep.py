@@ -18,6 +18,7 @@ import time
 
 from absl import app, flags
 
+from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.scaling.report import FLOPS, OUT_OF_MEMORY, markdown, plot, short_error
 
 _CONFIG = flags.DEFINE_string("config", None, "The model, a file of configs/.")
@@ -105,12 +106,11 @@ def write(out: pathlib.Path, title: str, results: list[dict]) -> None:
     text = markdown(title, results, is_simulated=False, columns=_COLUMNS, note=_NOTE)
     good = [each | {"devices": 1} for each in results if "images_per_second" in each]
     if good:
-        plot(title, good, is_simulated=False, panels=_PANELS).save(out.with_suffix(".png"))
+        picture = plot(title, good, is_simulated=False, panels=_PANELS)
+        write_png(out.with_suffix(".png"), picture)
         text += f"\n![images a second]({out.stem}.png)\n"
-    for suffix, content in ((".md", text), (".json", json.dumps(results, indent=1) + "\n")):
-        part = out.with_suffix(".part")
-        part.write_text(content)
-        part.replace(out.with_suffix(suffix))
+    write_whole(out.with_suffix(".md"), text)
+    write_json(out.with_suffix(".json"), results)
 
 
 def main(argv):
@@ -126,7 +126,6 @@ def main(argv):
     title = " ".join([f"Speed of {config} on one {device}, jax {version}", *_overrides])
     name = re.sub(r"[^a-z0-9]+", "_", f"speed_{config}_{device}".lower()).strip("_")
     out = pathlib.Path(_OUT.value) / name
-    out.parent.mkdir(parents=True, exist_ok=True)
     results = read(out.with_suffix(".json"), _overrides)
     for batch, dtype in [(int(b), dtype) for b in _BATCHES.value for dtype in _DTYPES.value]:
         if (batch, dtype) in results:

@@ -1,14 +1,12 @@
 """The files of an evaluation: numbers, rank maps and a gallery."""
 
-import io
-import json
 import os
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
+from sor_jax.files import write_json, write_png
 from sor_jax.inputs.record import NUM_RANKS, Record
 from sor_jax.metrics.scoreboard import Prediction, Truth
 from sor_jax.visualize import contact_sheet, panel
@@ -37,17 +35,12 @@ class Album:
 
     def add(self, record: Record, truth: Truth, prediction: Prediction, scores: dict) -> None:
         """Takes the next photograph with its scores (a row of the scoreboard)."""
-        name = _file_name(record.image_id)
+        name = f"{file_stem(record.image_id)}.png"
         if self.out_dir is not None:
             write_png(self.out_dir / "rank_maps" / name, prediction.rank_map())
         if len(self._panels) >= self.gallery:
             return
-        picture = panel(
-            record.image,
-            (truth.masks, NUM_RANKS - truth.rank_class),
-            (prediction.masks, NUM_RANKS - prediction.rank_class),
-            notes=(record.image_id, "", _note(scores)),
-        )
+        picture = picture_of(record, truth, prediction, _note(scores))
         self._panels.append(picture)
         if self.show is not None:
             self.show(record.image_id, picture)
@@ -58,32 +51,29 @@ class Album:
         """Writes the numbers, and the drawn photographs on one page."""
         if self.out_dir is None:
             return
-        text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
-        write_whole(self.out_dir / "metrics.json", text.encode())
+        write_metrics(self.out_dir, metrics)
         if self._panels:
             write_png(self.out_dir / "gallery.png", contact_sheet(self._panels))
 
 
-def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes u8[h, w] or u8[h, w, 3] as PNG, see `write_whole`."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
-    write_whole(path, buffer.getvalue())
+def file_stem(image_id: str) -> str:
+    """What the files of a photograph are called, less the ending."""
+    return image_id.replace("/", "_").replace(os.sep, "_")
 
 
-def write_whole(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that it is never seen in part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def picture_of(record: Record, truth: Truth, prediction: Prediction, note: str) -> np.ndarray:
+    """u8[H, W, 3]: photograph, ground truth and prediction side by side."""
+    return panel(
+        record.image,
+        (truth.masks, NUM_RANKS - truth.rank_class),
+        (prediction.masks, NUM_RANKS - prediction.rank_class),
+        notes=(record.image_id, "", note),
+    )
 
 
-def _file_name(image_id: str) -> str:
-    return image_id.replace("/", "_").replace(os.sep, "_") + ".png"
+def write_metrics(out_dir: str | os.PathLike, metrics: dict) -> None:
+    """Writes metrics.json."""
+    write_json(pathlib.Path(out_dir) / "metrics.json", metrics, allow_nan=False)
 
 
 def _note(scores: dict) -> str:

@@ -1,6 +1,5 @@
 """Scores a folder of grey saliency maps, such as other methods write: no model, no jax."""
 
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -8,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from sor_jax.album import write_whole
+from sor_jax.album import file_stem, write_metrics
 from sor_jax.inputs.record import Record
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.ndcg import ndcg_image
@@ -60,13 +59,12 @@ def evaluate_maps(
     if not rows:
         raise ValueError(
             f"none of the {len(source)} images has a readable map in {folder}; maps are named "
-            f"after the images, for instance {_stem(source[0].image_id)}.png"
+            f"after the images, for instance {file_stem(source[0].image_id)}.png"
         )
     counts = {"maps_scored": len(rows), "maps_missing": missing, "maps_unreadable": unreadable}
     metrics = counts | _summary(rows)
     if out_dir is not None:
-        text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
-        write_whole(pathlib.Path(out_dir) / "metrics.json", text.encode())
+        write_metrics(out_dir, metrics)
     return metrics
 
 
@@ -103,22 +101,15 @@ def _names(folder) -> dict[str, pathlib.Path]:
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"--maps: {folder} is no folder")
-    files = [
-        file
-        for ending in reversed(ENDINGS)
-        for file in sorted(folder.glob("*"))
-        if file.suffix.lower() == ending
-    ]
+    files = [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS]
+    # Of files that differ in their ending alone the first of ENDINGS counts, so it comes last.
+    files.sort(key=lambda file: (-ENDINGS.index(file.suffix.lower()), file.name))
     return {file.stem: file for file in files}
-
-
-def _stem(image_id: str) -> str:
-    return image_id.replace("/", "_").replace(os.sep, "_")
 
 
 def _read(names, folder, record: Record, kind: str) -> np.ndarray:
     """u8[h, w] or u16[h, w]: the map of a record, brought to the photograph's size."""
-    stem = _stem(record.image_id)
+    stem = file_stem(record.image_id)
     if stem not in names:
         raise FileNotFoundError(f"{pathlib.Path(folder) / stem}.png")
     hw = record.image.shape[:2]

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A room may import from rooms of a lower floor, and from itself.
 FLOORS = [
     {"data"},
-    {"sor_jax.inputs", "sor_jax.metrics", "sor_jax.platform", "sor_jax.cluster"},
+    {"sor_jax.inputs", "sor_jax.metrics", "sor_jax.platform", "sor_jax.cluster", "sor_jax.files"},
     {"sor_jax.structures", "sor_jax.visualize", "sor_jax.truth"},
     {"sor_jax.ops", "sor_jax.losses", "sor_jax.album"},
     {"sor_jax.models", "sor_jax.targets", "sor_jax.decode", "sor_jax.maps"},

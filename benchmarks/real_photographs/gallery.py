@@ -2,11 +2,9 @@
 
 import pathlib
 
-import numpy as np
-
-from sor_jax.album import write_png
-from sor_jax.structures import NUM_RANKS
-from sor_jax.visualize import contact_sheet, panel
+from sor_jax.album import picture_of
+from sor_jax.files import write_png
+from sor_jax.visualize import contact_sheet
 
 
 def best_and_worst(examples: list[tuple], folder: pathlib.Path, *, count: int = 10) -> None:
@@ -18,16 +16,10 @@ def best_and_worst(examples: list[tuple], folder: pathlib.Path, *, count: int = 
     with_order = [e for e in examples if e[3]["sa_sor"] is not None]
     order = sorted(with_order, key=lambda e: (-e[3]["sa_sor"], e[3]["mae"]))
     for name, chosen in (("best", order[:count]), ("worst", order[::-1][:count])):
-        panels = [_panel(*example) for example in chosen]
+        panels = [picture_of(*seen, _note(scores)) for *seen, scores in chosen]
         if panels:
             write_png(folder / f"{name}.png", contact_sheet(panels))
 
 
-def _panel(record, truth, prediction, scores) -> np.ndarray:
-    note = f"SA-SOR {scores['sa_sor']:.2f}, {scores['matched']} of {scores['objects']} matched"
-    return panel(
-        record.image,
-        (truth.masks, NUM_RANKS - truth.rank_class),
-        (prediction.masks, NUM_RANKS - prediction.rank_class),
-        notes=(record.image_id, "", note),
-    )
+def _note(scores) -> str:
+    return f"SA-SOR {scores['sa_sor']:.2f}, {scores['matched']} of {scores['objects']} matched"

@@ -1,6 +1,5 @@
 """The report's tables: rules, the model untrained, trained, and trained with help."""
 
-import json
 import os
 import pathlib
 
@@ -14,6 +13,7 @@ from benchmarks.real_photographs.helped import TrueBoxes, true_masks, true_order
 from benchmarks.real_photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
 from sor_jax.evaluate import in_photograph
+from sor_jax.files import write_json, write_whole
 from sor_jax.train.evaluation import start_variables
 from sor_jax.train.experiment import build_eval_batches
 from sor_jax.train.provenance import read_provenance, with_normalisation
@@ -46,7 +46,6 @@ def write_report(
       out: takes report.md, results.json and the galleries.
     """
     out, results, report = pathlib.Path(out), {}, []
-    out.mkdir(parents=True, exist_ok=True)
     for name, place in data.items():
         root, _, splits = place.rpartition(":")
         for field in ranks:
@@ -57,8 +56,8 @@ def write_report(
             results[title] = _data_set(config, models, splits.split(","), folder)
             report.append(f"## {title}\n\n{markdown(results[title])}\n")
             print(report[-1], flush=True)
-    (out / "report.md").write_text("\n".join(report))
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_whole(out / "report.md", "\n".join(report))
+    write_json(out / "results.json", results)
 
 
 def _data_set(config, models, splits, folder) -> dict[str, dict]:

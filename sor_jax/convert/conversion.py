@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, init_variables
@@ -16,6 +15,7 @@ from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.convert.table import part, table
 from sor_jax.convert.torch import variables_to_torch
+from sor_jax.files import write_arrays
 from sor_jax.train.manifest import write_manifest
 from sor_jax.train.provenance import (
     Provenance,
@@ -86,10 +86,7 @@ def export(source: str | os.PathLike, config: ConfigDict, out: str | os.PathLike
     arrays = variables_to_torch(
         load_variables(source, _shapes(config)), family=ORIGINALS[config.model.detector]
     )
-    unfinished = out.with_name(f"{out.name}.part")
-    with open(unfinished, "wb") as file:
-        np.savez(file, **arrays)
-    unfinished.replace(out)
+    write_arrays(out, arrays)
     provenance = read_provenance(source)
     normalisation = provenance.normalisation if provenance else normalisation_of(config)
     print(f"{len(arrays)} arrays written to {out}")

@@ -9,14 +9,13 @@ ranking branch on its regions. --dry-run says what would be done and how long it
 are done are kept; the same command goes on where it was interrupted. docs/tables.md tells more.
 """
 
-import json
 import pathlib
 import sys
 
 from absl import app, flags, logging
 
 from sor_jax import platform
-from sor_jax.album import write_png, write_whole
+from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.reproduce import report
 from sor_jax.reproduce.jobs import job_of, with_first_stages
 from sor_jax.reproduce.tables import TABLES, trained_rows
@@ -63,15 +62,13 @@ def run_table(number: int) -> None:
 
 def write(table: dict, name: str) -> None:
     """The page, the numbers and the plot of a table."""
-    import numpy as np
-
     from sor_jax.reproduce.plot import plot
 
     out = pathlib.Path(_OUT.value)
     text = report.markdown(table) + f"\n![{table['title']}]({name}.png)\n"
-    write_png(out / f"{name}.png", np.asarray(plot(table)))
-    write_whole(out / f"{name}.json", (json.dumps(table, indent=1) + "\n").encode())
-    write_whole(out / f"{name}.md", text.encode())
+    write_png(out / f"{name}.png", plot(table))
+    write_json(out / f"{name}.json", table)
+    write_whole(out / f"{name}.md", text)
 
 
 def dry_run(number: int) -> None:

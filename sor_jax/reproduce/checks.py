@@ -9,7 +9,6 @@ An object of a drawn scene moves to the middle, grows, or loses a neighbour that
 OUT/checks.json and OUT/checks.png.
 """
 
-import json
 import pathlib
 from collections.abc import Callable
 
@@ -117,7 +116,7 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     import jax
 
-    from sor_jax.album import write_png, write_whole
+    from sor_jax.files import write_json, write_png
     from sor_jax.reproduce.checks_picture import picture
     from sor_jax.reproduce.shared import load_tree
     from sor_jax.train.evaluation import start_variables
@@ -134,7 +133,7 @@ def main(_):
             f"{name}: {result['rise']:+.3f} [{result['low']:+.3f}, {result['high']:+.3f}] ranks, "
         )
         print(f"  up in {result['share']:.1%} of {_SCENES.value} scenes; {result}")
-    write_whole(out / "checks.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_json(out / "checks.json", results)
     write_png(out / "checks.png", picture(scores_of, results, image_hw=image_hw))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from sor_jax.album import write_whole
+from sor_jax.files import write_json
 from sor_jax.reproduce.tables import Row
 
 FIRST_STAGE = {"two_stage": "detection"}
@@ -64,7 +64,7 @@ class Job:
         """Does what is left to do, and returns the numbers."""
         if (metrics := self.metrics()) is not None:
             return metrics
-        write_whole(self.workdir / "job.json", (json.dumps(self._identity()) + "\n").encode())
+        write_json(self.workdir / "job.json", self._identity(), indent=None)
         for command in self.commands():
             ended = subprocess.run(command)
             if ended.returncode:

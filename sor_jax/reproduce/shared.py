@@ -13,8 +13,8 @@ import numpy as np
 import tqdm
 from flax import traverse_util
 
-from sor_jax.album import write_whole
 from sor_jax.build import build_model
+from sor_jax.files import write_arrays, write_json
 from sor_jax.inputs.source import open_split
 from sor_jax.reproduce.branches import Schedule, score_branch, summary, train_branch
 from sor_jax.reproduce.regions import Regions, found_regions, training_regions
@@ -63,7 +63,7 @@ class SharedDetector:
             "summary": summary(rows),
             "rho": [row["rho"] if row["matched"] >= 2 else None for row in rows],
         }
-        write_whole(path, (json.dumps(result) + "\n").encode())
+        write_json(path, result, indent=None)
         return result
 
     def params(self, name: str, seed: int):
@@ -80,7 +80,7 @@ class SharedDetector:
             regions = training_regions(
                 self.config, self.variables(), shrink=self.shrink, progress=bar.update
             )
-        save_arrays(path, regions._asdict())
+        write_arrays(path, regions._asdict())
         return regions
 
     def test(self):
@@ -130,18 +130,10 @@ def rho_of(results: Sequence[dict]) -> np.ndarray:
 
 def save_tree(path: pathlib.Path, params) -> None:
     """Writes a tree of arrays as npz, whole or not at all."""
-    save_arrays(path, traverse_util.flatten_dict(jax.device_get(params), sep="/"))
+    write_arrays(path, traverse_util.flatten_dict(jax.device_get(params), sep="/"))
 
 
 def load_tree(path: pathlib.Path):
     """What save_tree wrote."""
     with np.load(path) as arrays:
         return traverse_util.unflatten_dict(dict(arrays), sep="/")
-
-
-def save_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays as npz, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)

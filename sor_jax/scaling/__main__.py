@@ -15,7 +15,7 @@ import sys
 
 from absl import app, flags
 
-from sor_jax.album import write_png, write_whole
+from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.scaling.plan import Point, points, with_efficiency
 from sor_jax.scaling.report import SIMULATED, markdown, plot, short_error
 
@@ -59,19 +59,12 @@ def write(results: list[dict], out: pathlib.Path, config: str) -> pathlib.Path:
     name = re.sub(r"[^a-z0-9]+", "_", f"{config} {device}".lower()).strip("_")
     text = markdown(title, results, is_simulated=is_simulated)
     if good:
-        write_png(out / f"{name}.png", plot_array(title, results, is_simulated))
+        write_png(out / f"{name}.png", plot(title, results, is_simulated=is_simulated))
         text += f"\n![images a second]({name}.png)\n"
-    write_whole(out / f"{name}.md", text.encode())
-    write_whole(out / f"{name}.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_whole(out / f"{name}.md", text)
+    write_json(out / f"{name}.json", results)
     print(f"\n{text}", flush=True)
     return out / f"{name}.md"
-
-
-def plot_array(title, results, is_simulated):
-    """The plot as u8[H, W, 3]."""
-    import numpy as np
-
-    return np.asarray(plot(title, results, is_simulated=is_simulated))
 
 
 def main(argv):

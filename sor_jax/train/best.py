@@ -4,6 +4,8 @@ import json
 import math
 import pathlib
 
+from sor_jax.files import write_json
+
 FILE = "best.json"
 LOWER_IS_BETTER = ("mae",)
 
@@ -36,10 +38,8 @@ class BestScore:
         best = self._read()
         if best and sign * value <= sign * best["value"]:
             return False
-        text = json.dumps({"step": step, "metric": self._metric, "value": float(value)})
-        part = self._workdir / f"{FILE}.part"
-        part.write_text(text + "\n")
-        part.replace(self._workdir / FILE)
+        best = {"step": step, "metric": self._metric, "value": float(value)}
+        write_json(self._workdir / FILE, best, indent=None)
         return True
 
     def forget(self, step: int) -> None:

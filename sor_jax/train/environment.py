@@ -9,6 +9,7 @@ import time
 
 import jax
 
+from sor_jax.files import write_whole
 from sor_jax.train.hosts import is_primary
 
 FILE = "environment.jsonl"
@@ -47,9 +48,7 @@ def record_environment(workdir: pathlib.Path, step: int) -> list[str]:
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     now = environment()
     line = json.dumps({"step": step, "started": time.strftime("%Y-%m-%d %H:%M:%S"), **now})
-    part = path.with_name(f"{FILE}.part")
-    part.write_text("\n".join([*lines, line]) + "\n")
-    part.replace(path)
+    write_whole(path, "\n".join([*lines, line]) + "\n")
     if not lines:
         return []
     before = json.loads(lines[-1])

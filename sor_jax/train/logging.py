@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from sor_jax.files import write_whole
 from sor_jax.train.board import Board
 from sor_jax.train.meter import EXAMPLES
 
@@ -25,12 +26,9 @@ class MetricsLog:
 
     def __init__(self, workdir: str | os.PathLike, *, start_step: int):
         workdir = pathlib.Path(workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
         path = workdir / FILE
         self.records = [record for record in read_records(path) if record["step"] <= start_step]
-        part = path.with_name(f"{FILE}.part")
-        part.write_text("".join(_line(record) for record in self.records))
-        part.replace(path)
+        write_whole(path, "".join(_line(record) for record in self.records))
         self._path, self._file, self._failed = path, path.open("a"), False
         self._board = Board(workdir / "tensorboard", purge_step=start_step + 1)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import jax
 
-from sor_jax.album import write_png
 from sor_jax.evaluate import evaluate
+from sor_jax.files import write_png
 from sor_jax.metrics.scoreboard import Scored
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import Experiment

@@ -11,6 +11,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from sor_jax.files import write_json
 from sor_jax.train.hosts import say
 from sor_jax.train.saved import FOLDER
 from sor_jax.train.workdir import CONFIG
@@ -59,10 +60,7 @@ class Provenance:
 
 def write_provenance(folder: str | os.PathLike, provenance: Provenance) -> None:
     """Writes weights.json into a folder, atomically."""
-    path = pathlib.Path(folder) / FILE
-    unfinished = path.with_name(f"{FILE}.part")
-    unfinished.write_text(json.dumps(dataclasses.asdict(provenance), indent=1) + "\n")
-    unfinished.replace(path)
+    write_json(pathlib.Path(folder) / FILE, dataclasses.asdict(provenance))
 
 
 def read_provenance(source: str | os.PathLike) -> Provenance | None:

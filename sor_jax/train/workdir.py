@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+from sor_jax.files import write_whole
 from sor_jax.train.hosts import is_primary
 from sor_jax.train.saved import FOLDER, steps_in
 
@@ -60,9 +61,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, *, force: bool = False) -> 
         lock.flush()
         if not force and steps_in(workdir / FOLDER):
             check_same_config(workdir, config)
-        part = workdir / f"{CONFIG}.part"
-        part.write_text(config.to_json_best_effort(indent=1) + "\n")
-        part.replace(workdir / CONFIG)
+        write_whole(workdir / CONFIG, config.to_json_best_effort(indent=1) + "\n")
         yield
 
 
