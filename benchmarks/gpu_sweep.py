@@ -11,7 +11,6 @@ on with the points that are missing. It takes neither a data set nor the package
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import time
 from absl import app, flags
 
 from sor_jax.files import write_json, write_png, write_whole
-from sor_jax.scaling.report import FLOPS, OUT_OF_MEMORY, markdown, plot, short_error
+from sor_jax.scaling.report import FLOPS, OUT_OF_MEMORY, file_stem, markdown, plot, short_error
 
 _CONFIG = flags.DEFINE_string("config", None, "The model, a file of configs/.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "2", "4", "8", "16"], "Numbers of images.")
@@ -124,7 +123,7 @@ def main(argv):
     version, device = asked.stdout.strip().split(" ", 1)
     config = pathlib.Path(_CONFIG.value).stem
     title = " ".join([f"Speed of {config} on one {device}, jax {version}", *_overrides])
-    name = re.sub(r"[^a-z0-9]+", "_", f"speed_{config}_{device}".lower()).strip("_")
+    name = file_stem("speed", config, device)
     out = pathlib.Path(_OUT.value) / name
     results = read(out.with_suffix(".json"), _overrides)
     for batch, dtype in [(int(b), dtype) for b in _BATCHES.value for dtype in _DTYPES.value]:

@@ -17,7 +17,6 @@ from ml_collections import config_flags
 from sor_jax import platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/lite.py", "What is trained.")
-
 _ROOT = flags.DEFINE_string("root", None, "A data set in ASSR layout; its train split is read.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/overfit", "Folder of all that it makes.")
 _IMAGES = flags.DEFINE_integer("images", 8, "How many photographs.")

@@ -11,8 +11,8 @@ from sor_jax.album import file_stem, write_metrics
 from sor_jax.inputs.record import Record
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.ndcg import ndcg_image
-from sor_jax.metrics.sa_sor import mean_defined
-from sor_jax.metrics.sor import agreement, matched_values, mean_values, sor_summary
+from sor_jax.metrics.scoreboard import summary
+from sor_jax.metrics.sor import agreement, matched_values, mean_values
 from sor_jax.truth import truth_of
 
 KINDS = ("ranked", "continuous")
@@ -62,7 +62,7 @@ def evaluate_maps(
             f"after the images, for instance {file_stem(source[0].image_id)}.png"
         )
     counts = {"maps_scored": len(rows), "maps_missing": missing, "maps_unreadable": unreadable}
-    metrics = counts | _summary(rows)
+    metrics = counts | summary(rows)
     if out_dir is not None:
         write_metrics(out_dir, metrics)
     return metrics
@@ -83,16 +83,6 @@ def score_map(grey: np.ndarray, record: Record, kind: str) -> dict:
         "objects": len(truth.masks),
         "ndcg_linear": ndcg[0],
         "ndcg_exp": ndcg[1],
-    }
-
-
-def _summary(rows):
-    column = {name: [row[name] for row in rows] for name in rows[0]}
-    return {
-        "mae": mean_defined(column["mae"]),
-        **sor_summary(column["rho"], column["matched"], column["objects"]),
-        "ndcg_linear": mean_defined(column["ndcg_linear"]),
-        "ndcg_exp": mean_defined(column["ndcg_exp"]),
     }
 
 

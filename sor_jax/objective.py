@@ -125,14 +125,10 @@ class Objective:
 
         crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, image_hw, logit)
         rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
-        losses = {
-            "mask": mask_losses.mask_loss(logit, crops, valid),
-            "mask_iou": mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid),
-            "rank": rank_loss(outputs.rank_logit, rank_class, valid),
-        }
-        if self.model.iou is None:
-            del losses["mask_iou"]
-        return losses
+        losses = {"mask": mask_losses.mask_loss(logit, crops, valid)}
+        if self.model.iou is not None:
+            losses["mask_iou"] = mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)
+        return losses | {"rank": rank_loss(outputs.rank_logit, rank_class, valid)}
 
 
 def image_keys(rng, count: int):

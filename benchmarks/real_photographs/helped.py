@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sor_jax.inputs.record import Record, ranked_indices
-from sor_jax.metrics.scoreboard import Prediction, Truth
+from sor_jax.metrics.scoreboard import Prediction, Truth, mask_iou
 from sor_jax.predict import Predictor
 from sor_jax.structures import Batch, Proposals
 
@@ -49,7 +49,7 @@ def true_masks(rank_class: np.ndarray, record: Record, truth: Truth) -> Predicti
 
 def true_order(prediction: Prediction, truth: Truth) -> Prediction:
     """The detections that show an object, each with the true rank of the object that it shows."""
-    iou = mask_iou(truth, prediction)
+    iou = mask_iou(truth.encoded, prediction.encoded)
     taken, ranks = [], []
     for row in np.argsort(-truth.rank_class, kind="stable"):
         if iou.shape[1] and iou[row].max() >= MATCHED:
@@ -64,15 +64,7 @@ def true_order(prediction: Prediction, truth: Truth) -> Prediction:
     )
 
 
-def mask_iou(truth: Truth, prediction: Prediction) -> np.ndarray:
-    """f[n, p] of the objects and all detections."""
-    if not len(truth.encoded) or not len(prediction.encoded):
-        return np.zeros((len(truth.encoded), len(prediction.encoded)))
-    crowd = [0] * len(truth.encoded)
-    return np.array(coco_mask.iou(prediction.encoded, truth.encoded, crowd)).T
-
-
 def best_iou(truth: Truth, prediction: Prediction) -> np.ndarray:
     """f[n] the IoU of each object with the detection that shows it best, 0 where none does."""
-    iou = mask_iou(truth, prediction)
+    iou = mask_iou(truth.encoded, prediction.encoded)
     return iou.max(axis=1) if iou.shape[1] else np.zeros(len(iou))

@@ -14,12 +14,11 @@ from benchmarks.real_photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
 from sor_jax.evaluate import in_photograph
 from sor_jax.files import write_json, write_whole
-from sor_jax.train.evaluation import start_variables
+from sor_jax.train.evaluation import start_variables, trained_variables
 from sor_jax.train.experiment import build_eval_batches
 from sor_jax.train.provenance import read_provenance, with_normalisation
 from sor_jax.train.sharding import make_mesh
 from sor_jax.train.step import make_predict
-from sor_jax.train.weights import load_variables
 from sor_jax.truth import truth_of
 
 RULES = {
@@ -114,9 +113,8 @@ def _load(config, source):
     """(config with the weights' normalisation, variables); without a source, before training."""
     if not source:
         return config, start_variables(config)
-    config = with_normalisation(config, read_provenance(source)).copy_and_resolve_references()
-    config.init_from = source
-    return config, load_variables(source, jax.eval_shape(lambda: start_variables(config)))
+    config = with_normalisation(config, read_provenance(source))
+    return config, trained_variables(config, source)
 
 
 def _batches(config, splits):

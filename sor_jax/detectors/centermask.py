@@ -16,8 +16,26 @@ from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.rois import select_rois
 
 
+class _Decoding:
+    """Raw outputs -> boxes, alike in both maps but for its settings."""
+
+    def decode(self, dense, points, where, image_hw, count: int) -> Proposals:
+        """Boxes [B, count], cut to the photograph if so configured."""
+        return decode_images(
+            dense,
+            points,
+            where,
+            image_hw,
+            clip=self.clip_boxes,
+            class_threshold=self.class_threshold,
+            nms_threshold=self.nms_threshold,
+            pre_nms_top=self.pre_nms_top,
+            max_proposals=count,
+        )
+
+
 @dataclasses.dataclass(frozen=True)
-class CenterMaskObjective(Objective):
+class CenterMaskObjective(_Decoding, Objective):
     """Losses of a batch: fcos_class, fcos_box, fcos_centerness, mask, mask_iou, rank.
 
     Attributes:
@@ -53,17 +71,7 @@ class CenterMaskObjective(Objective):
 
     def propose(self, dense, points, where, image_hw) -> Proposals:
         """The detector's proposals [B, max_proposals], cut to the photograph if so configured."""
-        return decode_images(
-            dense,
-            points,
-            where,
-            image_hw,
-            clip=self.clip_boxes,
-            class_threshold=self.class_threshold,
-            nms_threshold=self.nms_threshold,
-            pre_nms_top=self.pre_nms_top,
-            max_proposals=self.max_proposals,
-        )
+        return self.decode(dense, points, where, image_hw, self.max_proposals)
 
     def sample(self, proposals: Proposals, gt: GroundTruth) -> Rois:
         """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
@@ -71,7 +79,7 @@ class CenterMaskObjective(Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterMaskPredictor(Predictor):
+class CenterMaskPredictor(_Decoding, Predictor):
     """Finds objects with FCOS.
 
     Attributes:
@@ -90,17 +98,7 @@ class CenterMaskPredictor(Predictor):
         """As of Predictor."""
         points, where = _points(batch)
         dense = model.detect(levels, batch.image_hw)
-        return decode_images(
-            dense,
-            points,
-            where,
-            batch.image_hw,
-            clip=self.clip_boxes,
-            class_threshold=self.class_threshold,
-            nms_threshold=self.nms_threshold,
-            pre_nms_top=self.pre_nms_top,
-            max_proposals=self.max_detections,
-        )
+        return self.decode(dense, points, where, batch.image_hw, self.max_detections)
 
 
 def _points(batch: Batch):

@@ -1,5 +1,6 @@
 """Every metric of a data set, image by image: only compact results are kept."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -92,22 +93,32 @@ class Scoreboard:
 
     def result(self) -> dict[str, float | int | None]:
         """The numbers of all photographs so far, in the order of reports; None = undefined."""
-        column = {name: [image.row[name] for image in self.images] for name in _ROW}
         precision = AveragePrecision()
         for image in self.images:
             precision.add(image.hw, image.objects, image.found)
-        return {
-            "mae": mean_defined(column["mae"]),
-            **sor_summary(column["rho"], column["matched"], column["objects"]),
-            "sa_sor": mean_defined(column["sa_sor"]),
-            "f_measure": mean_defined(column["f_measure"]),
-            "ndcg_linear": mean_defined(column["ndcg_linear"]),
-            "ndcg_exp": mean_defined(column["ndcg_exp"]),
-            **precision.result(),
-        }
+        return summary([image.row for image in self.images]) | precision.result()
 
 
-_ROW = ("mae", "rho", "matched", "objects", "sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
+_MEANS = ("sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
+_ROW = ("mae", "rho", "matched", "objects", *_MEANS)
+
+
+def summary(rows: Sequence[dict]) -> dict[str, float | int | None]:
+    """The numbers of a data set from those of its photographs, in the order of reports.
+
+    Args:
+      rows: mae, rho, matched and objects of each photograph, and what all of them have of sa_sor,
+        f_measure, ndcg_linear and ndcg_exp; without a row all of these are undefined.
+
+    Returns:
+      mae, those of sor_summary, and the means of the others; None = undefined.
+    """
+    column = {name: [row[name] for row in rows] for name in (rows[0] if rows else _ROW)}
+    return {
+        "mae": mean_defined(column["mae"]),
+        **sor_summary(column["rho"], column["matched"], column["objects"]),
+        **{name: mean_defined(column[name]) for name in _MEANS if name in column},
+    }
 
 
 def mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:

@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.layers import Conv, Dense, DepthwiseConv, norm_layer, normal
-from sor_jax.ops.coords import inside
+from sor_jax.ops.coords import inside, inside_each
 
 EPSILON = 1e-3  # of the batch norms that the published weights were trained with
 
@@ -172,8 +172,7 @@ class EfficientNetLite(nn.Module):
         Returns:
           maps of strides 2, 4, 8, 16, 32, [B, H / s, W / s, C], 0 outside the photograph.
         """
-        h, w = x.shape[1:3]
-        wheres = {s: inside(image_hw, (h // s, w // s), s) for s in (2, 4, 8, 16, 32)}
+        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         block_type = nn.remat(InvertedResidual) if self.remat else InvertedResidual
         unit = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
         x, stride, number, maps = unit(self.spec.stem, 3, 2, name="stem")(x, wheres[2]), 2, 0, []

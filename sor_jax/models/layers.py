@@ -206,3 +206,13 @@ def max_pool2(x):
     """2x2/2 max pool of [..., H, W, C] with even H and W."""
     *lead, h, w, c = x.shape
     return x.reshape(*lead, h // 2, 2, w // 2, 2, c).max(axis=(-4, -2))
+
+
+def max_pool3(x, *, before: int = 0):
+    """3x3/2 max pool, padded by `before` cells in front and one behind.
+
+    [B, H, W, C] with even H and W -> [B, H / 2, W / 2, C]. Without cells in front it is a pool
+    without padding in ceil mode.
+    """
+    padding = ((0, 0), (before, 1), (before, 1), (0, 0))
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)

@@ -4,11 +4,10 @@ import dataclasses
 import functools
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from sor_jax.models.layers import Conv, norm_layer
-from sor_jax.ops.coords import inside
+from sor_jax.models.layers import Conv, max_pool3, norm_layer
+from sor_jax.ops.coords import inside_each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +119,12 @@ class ResNet(nn.Module):
         Returns:
           [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
         """
-        spec, h, w = self.spec, x.shape[1], x.shape[2]
-        wheres = {s: inside(image_hw, (h // s, w // s), s) for s in (2, 4, 8, 16, 32)}
+        spec = self.spec
+        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         layer = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
         frozen = self.frozen_stages >= 1
         x = layer(spec.width, 7, 2, frozen=frozen, name="stem")(x, wheres[2])
-        maps = [jnp.where(wheres[4], max_pool3(_relu(x, wheres[2])), 0)]
+        maps = [jnp.where(wheres[4], max_pool3(_relu(x, wheres[2]), before=1), 0)]
         block_type = nn.remat(Bottleneck) if self.remat else Bottleneck
         for i, blocks in enumerate(spec.blocks):
             x = maps[-1]
@@ -140,18 +139,6 @@ class ResNet(nn.Module):
                 )(x, wheres[2 ** (i + 2)])
             maps.append(x)
         return maps
-
-
-def max_pool3(x):
-    """3x3/2 max pool with a cell of padding all around: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
-    return jax.lax.reduce_window(
-        x,
-        -jnp.inf,
-        jax.lax.max,
-        (1, 3, 3, 1),
-        (1, 2, 2, 1),
-        ((0, 0), (1, 1), (1, 1), (0, 0)),
-    )
 
 
 def _relu(x, where):

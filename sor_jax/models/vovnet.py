@@ -4,11 +4,17 @@ import dataclasses
 import functools
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from sor_jax.models.layers import Conv, DepthwiseConv, bias_uniform, norm_layer, torch_uniform
-from sor_jax.ops.coords import inside
+from sor_jax.models.layers import (
+    Conv,
+    DepthwiseConv,
+    bias_uniform,
+    max_pool3,
+    norm_layer,
+    torch_uniform,
+)
+from sor_jax.ops.coords import inside_each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +164,8 @@ class VoVNet(nn.Module):
         Returns:
           [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
         """
-        spec, h, w = self.spec, x.shape[1], x.shape[2]
-        wheres = {s: inside(image_hw, (h // s, w // s), s) for s in (2, 4, 8, 16, 32)}
+        spec = self.spec
+        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         for i, (features, stride, at) in enumerate(
             zip(spec.stem, (2, 1, 2), (2, 2, 4), strict=True)
         ):
@@ -191,15 +197,3 @@ class VoVNet(nn.Module):
                 x = block(x, wheres[2 ** (i + 2)])
             maps.append(x)
         return maps
-
-
-def max_pool3(x):
-    """3x3/2 max pool without padding in ceil mode: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
-    return jax.lax.reduce_window(
-        x,
-        -jnp.inf,
-        jax.lax.max,
-        (1, 3, 3, 1),
-        (1, 2, 2, 1),
-        ((0, 0), (0, 1), (0, 1), (0, 0)),
-    )

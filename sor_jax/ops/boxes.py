@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from sor_jax.structures import Boxes
+
 
 def area(xyxy: jax.Array) -> jax.Array:
     """Areas f32[...] of boxes f32[..., 4]; a box with a side <= 0 has none."""
@@ -32,6 +34,13 @@ def iou_matrix(a: jax.Array, b: jax.Array) -> jax.Array:
     intersection = area(jnp.concatenate([top_left, bottom_right], axis=-1))
     union = area(a)[:, None] + area(b)[None, :] - intersection
     return jnp.where(intersection > 0, intersection / jnp.where(union > 0, union, 1.0), 0.0)
+
+
+def best_overlap(xyxy: jax.Array, gt: Boxes) -> tuple[jax.Array, jax.Array]:
+    """The IoU f32[N] of boxes f32[N, 4] with the valid one of gt [M] that each overlaps most
+    (equal: the first), and its index i32[N]; -1 where gt has no valid box."""
+    iou = jnp.where(gt.valid, iou_matrix(xyxy, gt.xyxy), -1.0)
+    return iou.max(axis=1), iou.argmax(axis=1)
 
 
 def distances(xy: jax.Array, xyxy: jax.Array) -> jax.Array:

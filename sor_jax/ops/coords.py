@@ -1,5 +1,7 @@
 """Where the photograph lies inside the padded maps, and where each cell lies in the photograph."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 
 
@@ -22,6 +24,12 @@ def inside(image_hw, level_hw: tuple[int, int], stride: int):
     rows = jnp.arange(level_hw[0]) < cells[:, :1]
     columns = jnp.arange(level_hw[1]) < cells[:, 1:]
     return (rows[:, :, None] & columns[:, None, :])[..., None]
+
+
+def inside_each(image_hw, canvas_hw: tuple[int, int], strides: Sequence[int]) -> dict:
+    """{stride: `inside` of the level of this stride} of a canvas whose sides the strides divide."""
+    h, w = canvas_hw
+    return {s: inside(image_hw, (h // s, w // s), s) for s in strides}
 
 
 def coordinate_maps(image_hw, level_hw: tuple[int, int], stride: int):

@@ -14,8 +14,8 @@ from sor_jax.decode.ranks import assign_ranks
 from sor_jax.losses.ranking import rank_loss
 from sor_jax.losses.reduce import ratio
 from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
-from sor_jax.metrics.sor import rank_map, sor_image, sor_summary
+from sor_jax.metrics.sa_sor import sa_sor_image
+from sor_jax.metrics.sor import rank_map, sor_image
 from sor_jax.models.ranking import RankingHead
 from sor_jax.reproduce.regions import Regions, Scene
 from sor_jax.structures import NUM_RANKS
@@ -149,16 +149,6 @@ def score_scene(scene: Scene, rank_class: np.ndarray) -> dict:
         "matched": matched,
         "objects": len(truth.masks),
         "sa_sor": sa_sor_image(iou, ranks[kept], truth.rank_order),
-    }
-
-
-def summary(rows: Sequence[dict]) -> dict:
-    """Numbers of a set of scenes from their rows, under the names that the scoreboard uses."""
-    column = {name: [row[name] for row in rows] for name in rows[0]}
-    return {
-        "mae": mean_defined(column["mae"]),
-        **sor_summary(column["rho"], column["matched"], column["objects"]),
-        "sa_sor": mean_defined(column["sa_sor"]),
     }
 
 

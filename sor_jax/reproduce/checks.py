@@ -114,16 +114,14 @@ def main(_):
     """Checks a model, prints and writes."""
     platform.configure()
     logging.set_verbosity(logging.WARNING)
-    import jax
 
     from sor_jax.files import write_json, write_png
     from sor_jax.reproduce.checks_picture import picture
     from sor_jax.reproduce.shared import load_tree
-    from sor_jax.train.evaluation import start_variables
-    from sor_jax.train.weights import load_variables
+    from sor_jax.train.evaluation import trained_variables
 
     config, out = _CONFIG.value, pathlib.Path(_OUT.value)
-    variables = load_variables(_WORKDIR.value, jax.eval_shape(lambda: start_variables(config)))
+    variables = trained_variables(config, _WORKDIR.value)
     branch = load_tree(pathlib.Path(_BRANCH.value)) if _BRANCH.value else None
     scores_of = scorer(config, variables, branch=branch, shrink=_SHRINK.value)
     image_hw = tuple(config.data.image_hw)

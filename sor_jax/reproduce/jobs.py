@@ -22,14 +22,14 @@ class Job:
       config: as --config takes it.
       workdir: of the training.
       flags: those that train.py and eval.py both take.
-      start: the workdir that the training starts from, if any.
+      first: the job whose result the training starts from, if any.
     """
 
     name: str
     config: str
     workdir: pathlib.Path
     flags: tuple[str, ...]
-    start: pathlib.Path | None = None
+    first: "Job | None" = None
 
     @property
     def metrics_file(self) -> pathlib.Path:
@@ -39,7 +39,7 @@ class Job:
     def commands(self) -> list[list[str]]:
         """Train, then evaluate."""
         common = [f"--config={self.config}", f"--workdir={self.workdir}", *self.flags]
-        start = [f"--config.init_from={self.start}"] if self.start else []
+        start = [f"--config.init_from={self.first.workdir}"] if self.first else []
         return [
             [sys.executable, "train.py", *common, *start],
             [sys.executable, "eval.py", *common],
@@ -93,26 +93,28 @@ def job_of(
       flags: --config.FIELD=VALUE for all jobs.
     """
     where = f"{scale},{data}"
-    if row.config.endswith(".py") and where != "full,assr":
+    if not row.config.endswith(".py"):
+        config = f"configs/tables/{row.config}.py:{where}"
+    elif where == "full,assr":
+        config = f"configs/{row.config}"
+    else:
         raise ValueError(
             f"{row.name} is another detector of full size: it takes --scale full --data assr"
         )
-    is_file = row.config.endswith(".py")
+    first = None
+    if row.config in FIRST_STAGE:
+        stage = dataclasses.replace(row, config=FIRST_STAGE[row.config])
+        first = job_of(stage, seed, scale=scale, data=data, folder=folder, flags=flags)
     name = row.config.removesuffix(".py")
-    first = FIRST_STAGE.get(name)
     return Job(
         name=name,
-        config=f"configs/{row.config}" if is_file else f"configs/tables/{name}.py:{where}",
+        config=config,
         workdir=folder / name / f"seed{seed}",
         flags=(f"--config.seed={seed}", *flags),
-        start=folder / first / f"seed{seed}" if first else None,
+        first=first,
     )
 
 
 def with_first_stages(job: Job) -> list[Job]:
     """The job, behind the one whose result it starts from."""
-    if job.start is None:
-        return [job]
-    name = job.start.parent.name
-    config = job.config.replace(f"/{job.name}.py", f"/{name}.py")
-    return [dataclasses.replace(job, name=name, config=config, workdir=job.start, start=None), job]
+    return [*with_first_stages(job.first), job] if job.first else [job]

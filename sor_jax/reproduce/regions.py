@@ -75,7 +75,8 @@ def found_regions(
     config, variables, split: str, *, shrink: int = 1, progress=lambda _: None
 ) -> tuple[Regions, list[Scene]]:
     """What the detector finds in a split, as at inference, and how to score it; else as above."""
-    model, predictor = build_model(config), build_predict(config, build_model(config))
+    model = build_model(config)
+    predictor = build_predict(config, model)
 
     def find(variables, batch: Batch):
         found = predictor(variables, batch)

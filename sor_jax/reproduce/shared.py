@@ -16,10 +16,10 @@ from flax import traverse_util
 from sor_jax.build import build_model
 from sor_jax.files import write_arrays, write_json
 from sor_jax.inputs.source import open_split
-from sor_jax.reproduce.branches import Schedule, score_branch, summary, train_branch
+from sor_jax.metrics.scoreboard import summary
+from sor_jax.reproduce.branches import Schedule, score_branch, train_branch
 from sor_jax.reproduce.regions import Regions, found_regions, training_regions
-from sor_jax.train.evaluation import start_variables
-from sor_jax.train.weights import load_variables
+from sor_jax.train.evaluation import trained_variables
 
 
 class SharedDetector:
@@ -94,8 +94,7 @@ class SharedDetector:
 
     def variables(self):
         """The trained detector's; of its ranking branch nobody makes use."""
-        abstract = jax.eval_shape(lambda: start_variables(self.config))
-        return load_variables(self.workdir, abstract)
+        return trained_variables(self.config, self.workdir)
 
     def _bar(self, split):
         return tqdm.tqdm(

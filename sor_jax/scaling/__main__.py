@@ -9,7 +9,6 @@ docs/scaling.md tells more.
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -17,7 +16,7 @@ from absl import app, flags
 
 from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.scaling.plan import Point, points, with_efficiency
-from sor_jax.scaling.report import SIMULATED, markdown, plot, short_error
+from sor_jax.scaling.report import SIMULATED, file_stem, markdown, plot, short_error
 
 _DEVICES = flags.DEFINE_list("devices", ["1"], "Numbers of devices, separated by commas.")
 _BATCHES = flags.DEFINE_list("batch-per-device", ["2"], "Images a device, one or more numbers.")
@@ -56,7 +55,7 @@ def write(results: list[dict], out: pathlib.Path, config: str) -> pathlib.Path:
     device = good[0]["device"] if good else "no device"
     is_simulated = bool(good) and good[0]["platform"] == "cpu"
     title = f"Scaling of {config} on {'simulated ' if is_simulated else ''}{device}"
-    name = re.sub(r"[^a-z0-9]+", "_", f"{config} {device}".lower()).strip("_")
+    name = file_stem(config, device)
     text = markdown(title, results, is_simulated=is_simulated)
     if good:
         write_png(out / f"{name}.png", plot(title, results, is_simulated=is_simulated))

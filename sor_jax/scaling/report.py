@@ -1,5 +1,7 @@
 """A scaling experiment as a table and a plot."""
 
+import re
+
 from PIL import Image, ImageDraw, ImageFont
 
 SIMULATED = (
@@ -31,6 +33,11 @@ _NOTE = (
 )
 _COLOURS = ("#1b6ca8", "#c8553d", "#4a8f5a", "#7a5195", "#b8860b", "#555555", "#0f8b8d", "#a83279")
 _LEFT, _TOP, _WIDE, _HIGH = 70, 72, 360, 260
+
+
+def file_stem(*words: str) -> str:
+    """A file name without ending, of lower-case letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", " ".join(words).lower()).strip("_")
 
 
 def markdown(

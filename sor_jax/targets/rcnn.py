@@ -83,9 +83,7 @@ def region_targets(
     """
     gt, proposed = jax.lax.stop_gradient((gt, proposals.boxes))
     candidate = jax.tree.map(lambda *x: jnp.concatenate(x), proposed, gt)
-    iou = boxes.iou_matrix(candidate.xyxy, gt.xyxy)
-    iou = jnp.where(gt.valid, iou, -1.0)
-    most, index = iou.max(axis=1), iou.argmax(axis=1)
+    most, index = boxes.best_overlap(candidate.xyxy, gt)
     real = candidate.valid & ~boxes.is_empty(candidate.xyxy)
     foreground = real & (most >= REGION_FOREGROUND_IOU)
     drawn = _lowest(draw, foreground, foreground_slots)

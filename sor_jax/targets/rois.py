@@ -22,9 +22,7 @@ def select_rois(
     gt, proposed = jax.lax.stop_gradient((gt, proposals.boxes))
     filler = Boxes(jnp.zeros((slots, 4)), jnp.zeros(slots, bool))
     candidate = jax.tree.map(lambda *x: jnp.concatenate(x), gt, proposed, filler)
-    iou = boxes.iou_matrix(candidate.xyxy, gt.xyxy)
-    iou = jnp.where(gt.valid, iou, -1.0)
-    best, gt_index = iou.max(axis=1), iou.argmax(axis=1)
+    best, gt_index = boxes.best_overlap(candidate.xyxy, gt)
     foreground = candidate.valid & (best >= foreground_iou)
 
     is_gt = jnp.arange(best.shape[0]) < gt.valid.shape[0]

@@ -54,10 +54,8 @@ def evaluate_checkpoint(
             f"{folder} is a start for training, not a whole model: it lacks "
             f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
         )
-    config = with_normalisation(config, provenance).copy_and_resolve_references()
-    config.init_from = str(folder)  # so that nobody warns of a start without weights
-    abstract = jax.eval_shape(lambda: start_variables(config))
-    variables = load_variables(folder, abstract)
+    config = with_normalisation(config, provenance)
+    variables = trained_variables(config, folder)
     say(f"{folder}:")
     return evaluate_variables(config, variables, split=split, out_dir=out_dir, gallery=gallery)
 
@@ -89,6 +87,13 @@ def evaluate_variables(
     took = duration(time.perf_counter() - start)
     say(f"{took}; numbers, rank maps and gallery are in {out_dir}")
     return metrics
+
+
+def trained_variables(config: ConfigDict, source: str | os.PathLike):
+    """Those of config's model from a workdir, a checkpoint or weights, as of load_variables."""
+    config = config.copy_and_resolve_references()
+    config.init_from = str(source)  # so that nobody warns of a start without weights
+    return load_variables(source, jax.eval_shape(lambda: start_variables(config)))
 
 
 def start_variables(config: ConfigDict):

@@ -5,9 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.models.layers import Conv, FrozenBatchNorm, GroupNorm, max_pool2, norm_layer, upsample2
+from sor_jax.models.layers import (
+    Conv,
+    FrozenBatchNorm,
+    GroupNorm,
+    max_pool2,
+    max_pool3,
+    norm_layer,
+    upsample2,
+)
 from sor_jax.models.mask_head import Deconv2
-from sor_jax.models.vovnet import max_pool3
 
 
 def normal(*shape, seed=0):

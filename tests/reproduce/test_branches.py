@@ -9,6 +9,7 @@ import pytest
 from sor_jax.build import build_predict
 from sor_jax.evaluate import evaluate
 from sor_jax.inputs.loader import eval_batches
+from sor_jax.metrics.scoreboard import summary
 from sor_jax.models.ranking import RankingHead
 from sor_jax.reproduce import regions as regions_file
 from sor_jax.reproduce import shared
@@ -17,7 +18,6 @@ from sor_jax.reproduce.branches import (
     one_an_object,
     rank_logits,
     score_branch,
-    summary,
     train_branch,
 )
 from sor_jax.reproduce.regions import Regions, found_regions, training_regions

@@ -4,10 +4,16 @@ Also the VoVNet bodies for detectron2, trained on ImageNet: the same names witho
 words.
 """
 
+from sor_jax.convert.families.detectron2 import (
+    NOT_WEIGHTS,
+    kernels_and_biases,
+    masks,
+    normalisation,
+    pyramid,
+    ranking,
+)
 from sor_jax.convert.families.family import Family
-from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.rename import Row, frozen_norm, layer, norm
-from sor_jax.train.provenance import Normalisation
 
 
 def _conv_norm(theirs: str, ours: str) -> list[Row]:
@@ -51,10 +57,8 @@ def _fcos() -> list[Row]:
 def _masks() -> list[Row]:
     mask, iou = "roi_heads.mask_head.", "roi_heads.maskiou_head."
     return [
-        *layer(f"{mask}mask_fcn{{i}}", "mask/conv{i}", "conv"),
+        *masks(),
         *layer(f"{mask}spatialAtt.conv", "mask/attention", "conv"),
-        *layer(f"{mask}deconv", "mask/deconv", "deconv"),
-        *layer(f"{mask}predictor", "mask/predictor", "conv"),
         *layer(f"{iou}maskiou_fcn{{i}}", "iou/conv{i}", "conv"),
         *layer(f"{iou}maskiou_fc1", "iou/fc1", "flattened"),
         *layer(f"{iou}maskiou_fc2", "iou/fc2", "dense"),
@@ -62,43 +66,12 @@ def _masks() -> list[Row]:
     ]
 
 
-def ranking() -> list[Row]:
-    """The ranking head, which the original's Mask R-CNN shares."""
-    head = "roi_heads.sor_head."
-    there, here = head + "transformer_encoder.layers.{i}", "ranking/encoder/layer_{i}"
-    return [
-        *layer(f"{head}pos_conv", "ranking/position_conv", "conv"),
-        Row(f"{head}pos_embedding", "params/ranking/center_embedding", "vector"),
-        *layer(f"{head}sor_fcn{{i}}", "ranking/conv{i}", "conv"),
-        *layer(f"{head}sor_fc1", "ranking/fc1", "flattened"),
-        *layer(f"{head}sor_fc2", "ranking/fc2", "dense"),
-        *layer(f"{head}sor", "ranking/rank", "dense"),
-        Row(f"{there}.self_attn.in_proj_weight", f"params/{here}/attention/qkv/kernel", "dense"),
-        Row(f"{there}.self_attn.in_proj_bias", f"params/{here}/attention/qkv/bias", "vector"),
-        *layer(f"{there}.self_attn.out_proj", f"{here}/attention/out", "dense"),
-        *layer(f"{there}.linear{{j}}", f"{here}/fc{{j}}", "dense"),
-        *norm(f"{there}.norm{{j}}", f"{here}/norm{{j}}"),
-    ]
-
-
-def detectron2_normalisation(checkpoint: Checkpoint) -> Normalisation:
-    """The checkpoint's own mean and deviation where it holds them, else detectron2's defaults."""
-    default = Normalisation("bgr", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0))
-    own = [checkpoint.arrays.get(name) for name in ("pixel_mean", "pixel_std")]
-    mean, std = (
-        part if array is None else tuple(float(f"{value:.7g}") for value in array.reshape(-1))
-        for part, array in zip((default.pixel_mean, default.pixel_std), own, strict=True)
-    )
-    return Normalisation(default.pixel_order, mean, std)
-
-
 CENTERMASK = Family(
     name="CenterMask (detectron2)",
     licence="CC BY-NC 4.0 where they come from centermask2, the PPA paper's weights among them",
     rows=(
         *_backbone("backbone.bottom_up."),
-        *layer("backbone.fpn_lateral{i}", "pyramid/lateral{i}", "conv"),
-        *layer("backbone.fpn_output{i}", "pyramid/output{i}", "conv"),
+        *pyramid(),
         *layer("backbone.top_block.p{i}", "pyramid/p{i}", "conv"),
         *_fcos(),
         *_masks(),
@@ -106,15 +79,7 @@ CENTERMASK = Family(
         *_backbone(""),
     ),
     signature=("backbone.bottom_up.stem.stem_1/conv.weight", "stem.stem_1/conv.weight"),
-    normalisation=detectron2_normalisation,
-    class_shaped=tuple(
-        f"params/{part}/{leaf}"
-        for part in ("fcos/class_logit", "mask/predictor", "iou/iou")
-        for leaf in ("kernel", "bias")
-    ),
-    not_weights={
-        "pixel_mean": "read as the input's normalisation",
-        "pixel_std": "read as the input's normalisation",
-        "num_batches_tracked": "a counter of batch norm",
-    },
+    normalisation=normalisation,
+    class_shaped=kernels_and_biases("fcos/class_logit", "mask/predictor", "iou/iou"),
+    not_weights=NOT_WEIGHTS,
 )

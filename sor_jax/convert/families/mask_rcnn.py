@@ -3,7 +3,14 @@
 Also the ResNet bodies that detectron2 starts from, trained on ImageNet: Caffe2's names.
 """
 
-from sor_jax.convert.families.centermask import detectron2_normalisation, ranking
+from sor_jax.convert.families.detectron2 import (
+    NOT_WEIGHTS,
+    kernels_and_biases,
+    masks,
+    normalisation,
+    pyramid,
+    ranking,
+)
 from sor_jax.convert.families.family import Family
 from sor_jax.convert.rename import Row, frozen_norm, layer
 
@@ -54,38 +61,22 @@ def _detector() -> list[Row]:
     ]
 
 
-def _masks() -> list[Row]:
-    mask = "roi_heads.mask_head."
-    return [
-        *layer(f"{mask}mask_fcn{{i}}", "mask/conv{i}", "conv"),
-        *layer(f"{mask}deconv", "mask/deconv", "deconv"),
-        *layer(f"{mask}predictor", "mask/predictor", "conv"),
-    ]
-
-
 MASK_RCNN = Family(
     name="Mask R-CNN (detectron2)",
     licence="CC BY-SA 3.0 where they come from detectron2, the PPA paper's weights among them",
     rows=(
         *_backbone("backbone.bottom_up."),
-        *layer("backbone.fpn_lateral{i}", "pyramid/lateral{i}", "conv"),
-        *layer("backbone.fpn_output{i}", "pyramid/output{i}", "conv"),
+        *pyramid(),
         *_detector(),
-        *_masks(),
+        *masks(),
         *ranking(),
         *_caffe2(),
     ),
     signature=("backbone.bottom_up.stem.conv1.weight", "res2_0_branch2a_w"),
-    normalisation=detectron2_normalisation,
-    class_shaped=tuple(
-        f"params/{part}/{leaf}"
-        for part in ("box/class_logit", "box/delta", "mask/predictor")
-        for leaf in ("kernel", "bias")
-    ),
+    normalisation=normalisation,
+    class_shaped=kernels_and_biases("box/class_logit", "box/delta", "mask/predictor"),
     not_weights={
-        "pixel_mean": "read as the input's normalisation",
-        "pixel_std": "read as the input's normalisation",
-        "num_batches_tracked": "a counter of batch norm",
+        **NOT_WEIGHTS,
         **{f"cell_anchors.{level}": "anchors, known from the config" for level in range(5)},
         "fc1000_w": "the classifier",
         "fc1000_b": "the classifier",
