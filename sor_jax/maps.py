@@ -90,7 +90,9 @@ def _names(folder) -> dict[str, pathlib.Path]:
     """The maps of a folder by their names without ending."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"--maps: {folder} is no folder")
+        raise FileNotFoundError(
+            f"--maps: {folder} is no folder; expected one with IMAGE_ID.png for every image"
+        )
     files = [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS]
     # Of files that differ in their ending alone the first of ENDINGS counts, so it comes last.
     files.sort(key=lambda file: (-ENDINGS.index(file.suffix.lower()), file.name))

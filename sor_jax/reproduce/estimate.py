@@ -22,7 +22,7 @@ def load_config(job: Job):
 
 
 def seconds_an_image(job: Job) -> tuple[float, str]:
-    """Training on one device of this machine: (seconds an image, the device's name).
+    """Training on one device: (seconds an image, the device's name).
 
     A few steps of few images, drawn ones in place of photographs that may not be there: an upper
     bound where a device is not filled by them.

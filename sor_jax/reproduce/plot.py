@@ -57,7 +57,7 @@ class _Panel:
             value = self.low + part * (self.high - self.low)
             x = self.x(value)
             draw.line((x, self.bottom, x, self.bottom + 4), _INK)
-            draw.text((x, self.bottom + 8), f"{value:.3f}", _INK, font, anchor="mt")
+            draw.text((x, self.bottom + 8), f"{round(value, 3) + 0.0:.3f}", _INK, font, anchor="mt")
         for index in range(count):
             draw.line((left, _middle(index), left + _WIDE, _middle(index)), "#f0f0f0")
 
