@@ -39,8 +39,8 @@ def get_config():
         0.2  # on val, of .2 .. .5: more objects in a better order
     )
     config.optim.update(name="adamw", rate=4e-4, weight_decay=1e-2, clip_norm=10.0)
-    config.optim.update(warmup_steps=100, milestones=(2000, 2700))
-    config.train.update(steps=3000, batch_size=8, log_every=50, eval_every=300)
+    config.optim.update(warmup_steps=100, milestones=(1600, 2160))
+    config.train.update(steps=2400, batch_size=8, log_every=50, eval_every=300)
     config.train.checkpoint_every = 300
     config.eval.batch_size = 8
     return config

@@ -3,14 +3,15 @@
 --config configs/tables/ROW.py:SCALE,DATA      (ROW.py alone is full,assr: the paper's own)
 """
 
-from configs import centermask_vov39, demo, lite
+from configs import centermask_vov39, demo, lite, lite0_pascal_s
 
 
 def get_config(where: str = "full,assr"):
     """The model with all of the paper's ideas, of which a row lists its differences.
 
     Args:
-      where: "full,assr", "lite,assr" (any folder in ASSR layout) or "lite,scenes".
+      where: "full,assr", "lite,assr" (any folder in ASSR layout), "lite0,assr" (the same, from
+        ImageNet weights) or "lite,scenes".
     """
     if where not in SETTINGS:
         raise ValueError(f"no setting {where!r}; expected one of {', '.join(SETTINGS)}")
@@ -26,5 +27,6 @@ def _lite_scenes():
 SETTINGS = {
     "full,assr": centermask_vov39.get_config,
     "lite,assr": lite.get_config,
+    "lite0,assr": lite0_pascal_s.get_config,
     "lite,scenes": _lite_scenes,
 }

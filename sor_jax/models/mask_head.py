@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.layers import Conv, Dense, kaiming_fan_out, max_pool2, normal
+from sor_jax.ops.conv import conv2d
 
 
 class MaskHead(nn.Module):
@@ -39,8 +40,8 @@ class MaskHead(nn.Module):
 class Deconv2(nn.Module):
     """2x2/2 transposed convolution: out[2i + a, 2j + b] = kernel[a, b] x[i, j].
 
-    Its windows do not overlap, so it is a matrix product and a reshape: on a CPU the gradient is
-    some ninety times faster than that of a general transposed convolution.
+    Its windows do not overlap, so it is a 1x1 convolution and a reshape: on a CPU the gradient is
+    some hundred times faster than that of a general transposed convolution.
     """
 
     features: int
@@ -52,7 +53,10 @@ class Deconv2(nn.Module):
         *lead, h, w, c = x.shape
         kernel = self.param("kernel", kaiming_fan_out(), (2, 2, c, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = jnp.einsum("...hwc,abcd->...hawbd", x.astype(self.dtype), kernel.astype(self.dtype))
+        # Each cell's four results as channels, a, b and feature.
+        wide = kernel.astype(self.dtype).transpose(2, 0, 1, 3).reshape(1, 1, c, -1)
+        y = conv2d(x.astype(self.dtype).reshape(-1, h, w, c), wide)
+        y = y.reshape(-1, h, w, 2, 2, self.features).swapaxes(2, 3)
         return y.reshape(*lead, 2 * h, 2 * w, self.features) + bias.astype(self.dtype)
 
 

@@ -64,7 +64,7 @@ def _by_xla(stride, x, kernel, cotangent):
 def _written_out(stride, x, kernel, cotangent):
     """The cotangents of x and kernel by convolutions of the forward kind."""
     if kernel.shape[:2] == (1, 1) and stride == 1:
-        return _by_xla(stride, x, kernel, cotangent)
+        return _of_a_product(x, kernel, cotangent)
     k, pad = kernel.shape[0], kernel.shape[0] // 2
     to_x, to_kernel = [], []
     for size, out in zip(x.shape[1:3], cotangent.shape[1:3], strict=True):
@@ -77,6 +77,14 @@ def _written_out(stride, x, kernel, cotangent):
     as_kernel = cotangent.transpose(1, 2, 0, 3)
     kernel_bar = _conv(channels_first, as_kernel, to_kernel, spread_kernel=stride)
     return x_bar, kernel_bar.transpose(1, 2, 0, 3)
+
+
+def _of_a_product(x, kernel, cotangent):
+    """The same of a 1x1 kernel. Of rows by channels: XLA would transpose the wider array."""
+    channels, features = kernel.shape[2:]
+    x_bar = jnp.einsum("bhwd,cd->bhwc", cotangent, kernel[0, 0])
+    kernel_bar = x.reshape(-1, channels).T @ cotangent.reshape(-1, features)
+    return x_bar, kernel_bar[None, None]
 
 
 conv2d.defvjp(_forward, _backward)

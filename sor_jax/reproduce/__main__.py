@@ -21,10 +21,13 @@ from sor_jax.reproduce.jobs import job_of, with_first_stages
 from sor_jax.reproduce.tables import TABLES, trained_rows
 
 _TABLES = flags.DEFINE_multi_enum("table", None, [str(n) for n in TABLES], "Which of the paper's.")
-_SCALE = flags.DEFINE_enum("scale", "lite", ["full", "lite"], "The size of the models.")
+_SCALE = flags.DEFINE_enum("scale", "lite", ["full", "lite", "lite0"], "The models.")
 _DATA = flags.DEFINE_enum("data", "scenes", ["assr", "scenes"], "Photographs, or the built-in set.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "How many seeds, from 0 on.", lower_bound=1)
 _SHARED = flags.DEFINE_bool("shared-detector", False, "Train ranking branches on one detector.")
+_DETECTOR = flags.DEFINE_string(
+    "detector", "", "With --shared-detector: a finished workdir of the same model, to be shared."
+)
 _DRY = flags.DEFINE_bool("dry-run", False, "Print commands, steps and hours, do nothing.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/reproduce", "Folder of all trainings.")
 _OUT = flags.DEFINE_string("out", "results", "Folder of tables, numbers and plots.")
@@ -118,9 +121,12 @@ def main(argv):
             schedule=Schedule(epochs=_EPOCHS.value),
             shrink=int(_SHRINK.value),
             write=write,
+            detector=_DETECTOR.value,
             dry_run=_DRY.value,
         )
         return
+    if _DETECTOR.value:
+        raise app.UsageError("--detector goes with --shared-detector")
     for number in _TABLES.value:
         (dry_run if _DRY.value else run_table)(int(number))
 

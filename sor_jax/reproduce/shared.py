@@ -4,6 +4,7 @@ So rows differ in nothing but the branch, and many seeds are affordable.
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -26,16 +27,20 @@ class SharedDetector:
     """A trained detector, the regions that it makes of a data set, and the branches on them.
 
     Attributes:
-      config: the detector's experiment; its seed is always 0.
+      config: the detector's experiment, and the data set with its ranks.
+      workdir: of its training, or one checkpoint.
       folder: takes regions and branches; what it holds already is kept.
       schedule: of every branch.
       shrink: as of training_regions.
+      split: on which branches are scored.
     """
 
-    def __init__(self, config, workdir, folder, *, schedule: Schedule, shrink: int):
+    def __init__(
+        self, config, workdir, folder, *, schedule: Schedule, shrink: int, split: str = "test"
+    ):
         self.config, self.workdir, self.folder = config, workdir, pathlib.Path(folder)
-        self.schedule, self.shrink = schedule, shrink
-        self._test = None
+        self.schedule, self.shrink, self.split = schedule, shrink, split
+        self._found = self._variables = None
 
     def branch(self, row_config, name: str, seed: int) -> dict:
         """The result of one branch, trained and scored unless it lies in the folder.
@@ -46,7 +51,7 @@ class SharedDetector:
           seed: of the branch.
 
         Returns:
-          "summary" of the test split, and by scene (nan -> None) "rho" and "matched".
+          "settings", and what `score` returns.
         """
         path = self.folder / name / f"seed{seed}.json"
         settings = self._settings(row_config)
@@ -54,17 +59,19 @@ class SharedDetector:
             kept = json.loads(path.read_text())
             if kept["settings"] == settings:
                 return kept
-        head = build_model(row_config).ranking
-        params = train_branch(head, self.training(), self.schedule, seed=seed)
-        rows = score_branch(head, params, *self.test())
+        params = train_branch(
+            build_model(row_config).ranking, self.training(), self.schedule, seed=seed
+        )
         save_tree(path.with_suffix(".npz"), params)
-        result = {
-            "settings": settings,
-            "summary": summary(rows),
-            "rho": [row["rho"] if row["matched"] >= 2 else None for row in rows],
-        }
+        result = {"settings": settings, **self.score(row_config, params)}
         write_json(path, result, indent=None)
         return result
+
+    def score(self, row_config, params) -> dict:
+        """The "summary" of a branch on the split, and by scene "rho", None where it has none."""
+        rows = score_branch(build_model(row_config).ranking, params, *self.found())
+        rho = [row["rho"] if row["matched"] >= 2 else None for row in rows]
+        return {"summary": summary(rows), "rho": rho}
 
     def params(self, name: str, seed: int):
         """The parameters of a branch that was trained."""
@@ -72,54 +79,70 @@ class SharedDetector:
 
     def training(self) -> Regions:
         """Regions of the training split, made once."""
-        path = self.folder / f"regions_{self._data_name()}.npz"
-        if path.is_file():
+        path, made_of = self.folder / "regions.npz", self.folder / "regions.json"
+        if made_of.is_file() and json.loads(made_of.read_text()) == self._regions_settings():
             with np.load(path) as kept:
                 return Regions(**kept)
+        made_of.unlink(missing_ok=True)
         with self._bar("train") as bar:
             regions = training_regions(
                 self.config, self.variables(), shrink=self.shrink, progress=bar.update
             )
         write_arrays(path, regions._asdict())
+        write_json(made_of, self._regions_settings())
         return regions
 
-    def test(self):
-        """Regions and scenes of the test split, made once a process."""
-        if self._test is None:
-            with self._bar("test") as bar:
-                self._test = found_regions(
-                    self.config, self.variables(), "test", shrink=self.shrink, progress=bar.update
+    def found(self):
+        """Regions and scenes of the scored split, made once a process."""
+        if self._found is None:
+            with self._bar(self.split) as bar:
+                self._found = found_regions(
+                    *(self.config, self.variables(), self.split),
+                    shrink=self.shrink,
+                    progress=bar.update,
                 )
-        return self._test
+        return self._found
 
     def variables(self):
         """The trained detector's; of its ranking branch nobody makes use."""
-        return trained_variables(self.config, self.workdir)
+        if self._variables is None:
+            self._variables = trained_variables(self.config, self.workdir)
+        return self._variables
 
     def _bar(self, split):
         return tqdm.tqdm(
             total=self._length(split), unit=" images", desc=f"regions of {split}", disable=None
         )
 
-    def _data_name(self):
-        size = "x".join(map(str, self.config.data.image_hw))
-        images, slots = self._length("train"), self.config.model.roi_slots
-        return f"{self.config.data.name}_{size}_{images}_{slots}slots_by{self.shrink}"
-
     def _length(self, split):
         return len(open_split(self.config, split))
 
+    def _regions_settings(self):
+        data = self.config.data
+        return {
+            "weights": fingerprint(self.variables()),
+            "data": [data.name, data.root, data.rank_field, *data.image_hw],
+            "images": self._length("train"),
+            "slots": self.config.model.roi_slots,
+            "shrink": self.shrink,
+        }
+
     def _settings(self, row_config):
-        return json.loads(
-            json.dumps(
-                {
-                    "regions": self._data_name(),
-                    "test": self._length("test"),
-                    "schedule": dataclasses.asdict(self.schedule),
-                    "ranking": row_config.model.ranking.to_dict(),
-                }
-            )
-        )
+        settings = {
+            "regions": self._regions_settings(),
+            "scored": [self.split, self._length(self.split)],
+            "schedule": dataclasses.asdict(self.schedule),
+            "ranking": row_config.model.ranking.to_dict(),
+        }
+        return json.loads(json.dumps(settings))  # tuples as they come back
+
+
+def fingerprint(variables) -> str:
+    """Tells a model from others by its arrays, wherever its checkpoint lies."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(jax.device_get(variables)):
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()[:16]
 
 
 def rho_of(results: Sequence[dict]) -> np.ndarray:

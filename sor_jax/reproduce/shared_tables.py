@@ -4,6 +4,7 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
+from sor_jax.inputs.source import open_split
 from sor_jax.reproduce import report
 from sor_jax.reproduce.branches import Schedule
 from sor_jax.reproduce.estimate import load_config
@@ -28,16 +29,19 @@ def run_shared(
     schedule: Schedule,
     shrink: int,
     write: Callable[[dict, str], None],
+    detector: str = "",
     dry_run: bool = False,
 ) -> None:
     """Trains what is left to do, seed by seed, and writes each table anew after every branch.
 
     Args:
       numbers: of the tables, 4 and 5.
-      scale, data, flags: as of job_of, for the detector; `folder` holds all that is made.
+      scale, data, flags: as of job_of; `folder` holds all that is made.
       seeds: of the branches; the detector has one.
       schedule, shrink: of the branches, see there.
       write: takes a table and the name of its files.
+      detector: a finished training of the same model whose detector is taken as it is; "": one is
+        trained without ranks.
       dry_run: only say what would be done.
     """
     if wrong := set(numbers) - set(REFERENCES):
@@ -51,24 +55,30 @@ def run_shared(
     config = load_config(job)
     results = {name: [] for number in numbers for name in _stems(number)}
     if dry_run:
-        _say_plan(job, config, seeds * len(results), schedule)
+        if not detector:
+            _say_detector(job, config)
+        _say_branches(config, seeds * len(results), schedule)
         return
-    detector = _detector(job, config, folder / "branches", schedule=schedule, shrink=shrink)
-    setting = _setting(config, schedule, shrink)
+    if not detector:
+        job.run()
+    shared = on_detector(
+        *(config, detector or job.workdir, folder / "branches"), schedule=schedule, shrink=shrink
+    )
+    trained = "with ranks" if detector else "without ranks"
+    setting = _setting(config, trained, schedule, shrink)
     for seed in range(seeds):
         for name, done in results.items():
             start = time.perf_counter()
-            done.append(detector.branch(load_config(job_at(name)), name, seed))
+            done.append(shared.branch(load_config(job_at(name)), name, seed))
             _say_done(f"{name} seed {seed}", done[-1], time.perf_counter() - start)
             for number in numbers:
                 write(shared_table(number, results, setting=setting), f"table{number}_shared")
 
 
-def _detector(job, config, folder, **options) -> SharedDetector:
-    """The trained detector, its config set to what branches see of it."""
-    job.run()
+def on_detector(config, workdir, folder, **options) -> SharedDetector:
+    """The shared detector of a training, its config set to what branches see of it."""
     config.model.roi_slots, config.model.proposals.test.max_detections = SLOTS, MAX_FOUND
-    return SharedDetector(config, job.workdir, folder, **options)
+    return SharedDetector(config, workdir, folder, **options)
 
 
 def _say_done(name, result, seconds):
@@ -99,19 +109,22 @@ def _stems(number):
     return [row.config for row in trained_rows(number)]
 
 
-def _say_plan(job, config, num_branches, schedule):
+def _say_detector(job, config):
     if job.metrics() is None:
         print(f"# the detector: {config.train.steps} steps of {config.train.batch_size} images")
         for command in job.commands():
             print(" ".join(["python", *command[1:]]))
-    steps = schedule.steps(config.data.num_scenes.train)
+
+
+def _say_branches(config, num_branches, schedule):
+    steps = schedule.steps(len(open_split(config, "train")))
     print(f"# {num_branches} ranking branches: {steps} steps of {schedule.batch_size} images each")
 
 
-def _setting(config, schedule, shrink):
+def _setting(config, trained, schedule, shrink):
     side = 14 // shrink
     return {
-        "detector": "one, trained without ranks, then fixed",
+        "detector": f"one, trained {trained}, then fixed",
         "branches": f"{schedule.epochs} epochs of the training images of {config.data.name}, "
         f"{schedule.batch_size} a step, regions of {side}x{side}",
     }

@@ -15,6 +15,7 @@ from sor_jax.models.layers import (
     upsample2,
 )
 from sor_jax.models.mask_head import Deconv2
+from sor_jax.ops.conv import conv2d
 
 
 def normal(*shape, seed=0):
@@ -35,6 +36,24 @@ def test_convolution_pads_one_cell_on_every_side(kernel, stride):
             window = padded[:, i * stride :, j * stride :][:, :kernel, :kernel]
             expected = np.einsum("bhwc,hwcd->bd", window, weight) + bias
             np.testing.assert_allclose(got[:, i, j], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
+def test_cotangents_of_a_convolution(kernel, stride):
+    x, weight = normal(2, 6, 8, 3), normal(kernel, kernel, 3, 4, seed=1)
+    out, pull = jax.vjp(lambda x, weight: conv2d(x, weight, stride), x, weight)
+    cotangent = normal(*out.shape, seed=2)
+    pad = kernel // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    to_x, to_weight = np.zeros_like(padded), np.zeros_like(weight)
+    for i in range(out.shape[1]):
+        for j in range(out.shape[2]):
+            place = np.s_[:, i * stride : i * stride + kernel, j * stride : j * stride + kernel]
+            to_weight += np.einsum("bhwc,bd->hwcd", padded[place], cotangent[:, i, j])
+            to_x[place] += np.einsum("hwcd,bd->bhwc", weight, cotangent[:, i, j])
+    x_bar, weight_bar = pull(cotangent)
+    np.testing.assert_allclose(weight_bar, to_weight, atol=1e-4)
+    np.testing.assert_allclose(x_bar, to_x[:, pad : 6 + pad, pad : 8 + pad], atol=1e-5)
 
 
 def test_transposed_convolution_is_one_matrix_a_corner():

@@ -143,6 +143,15 @@ def test_branches_that_are_done_are_kept_and_other_settings_train_anew(
     detector.schedule = dataclasses.replace(detector.schedule, epochs=3)
     detector.branch(config, "ppa", 0)
     assert trained == [0, 1, 0]
+    made = tmp_path / "regions.npz"
+    before = made.stat().st_mtime_ns
+    detector.training()
+    assert made.stat().st_mtime_ns == before
+    variables["params"]["ranking"] = jax.tree.map(np.zeros_like, variables["params"]["ranking"])
+    detector.training()  # other weights
+    assert made.stat().st_mtime_ns > before
+    detector.branch(config, "ppa", 0)
+    assert trained == [0, 1, 0, 0]
     assert shared.rho_of([first, first]).shape == (2, 5)
     kept = detector.params("ppa", 0)
     jax.tree.map(np.testing.assert_array_equal, kept, dict(variables["params"]["ranking"]))

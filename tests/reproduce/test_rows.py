@@ -63,7 +63,7 @@ def test_a_row_changes_what_the_paper_says_and_nothing_else(name):
     assert {key: value for key, value in own.items() if base[key] != value} == EXPECTED[name]
 
 
-@pytest.mark.parametrize("where", ["lite,assr", "lite,scenes", "full,assr"])
+@pytest.mark.parametrize("where", ["lite,assr", "lite0,assr", "lite,scenes", "full,assr"])
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_row_has_tokens_of_one_width_and_five_logits(name, where):
     """A centre beside the token must not leave a width that the heads cannot share."""
