@@ -50,6 +50,12 @@ def test_a_dry_run_of_branches_says_what_would_be_done(tmp_path):
     assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
 
 
+def test_branches_on_a_detector_that_is_there_train_none(tmp_path):
+    words = ("--table=5", "--shared-detector", "--detector=runs/mine", "--dry-run")
+    said = reproduce(tmp_path, *words)
+    assert "train.py" not in said and "# 6 ranking branches: 20 steps" in said
+
+
 @pytest.mark.slow
 def test_two_stages_are_one_command_that_keeps_what_is_done(tmp_path):
     reproduce(tmp_path, "--table=2")
