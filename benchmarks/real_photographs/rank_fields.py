@@ -9,7 +9,6 @@ its regions. Regions and branches are kept in --workdir. Writes rank_fields.md a
 """
 
 import pathlib
-import time
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -30,84 +29,12 @@ _OUT = flags.DEFINE_string("out", "results", "Takes the table.")
 flags.mark_flags_as_required(["config", "detector"])
 
 
-def compare(detectors: dict, row_config, seeds: int) -> dict:
-    """{trained on: {scored on: [the result of each seed]}}.
-
-    Args:
-      detectors: kind of ranks -> SharedDetector of the same weights.
-      row_config: whose model.ranking the branches are.
-      seeds: branches of each kind.
-    """
-    results = {ranks: {other: [] for other in detectors} for ranks in detectors}
-    for ranks, detector in detectors.items():
-        for seed in range(seeds):
-            start = time.perf_counter()
-            detector.branch(row_config, "ppa", seed)
-            for other, judge in detectors.items():
-                results[ranks][other].append(judge.score(row_config, detector.params("ppa", seed)))
-            print(f"{ranks} seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
-    return results
-
-
-def people(detectors: dict) -> dict:
-    """{order of: {scored on: summary}} of the true masks in the people's own two orders."""
-    from benchmarks.real_photographs.rules import in_order
-    from sor_jax.metrics.scoreboard import Scoreboard
-
-    truths = {ranks: [s.truth for s in each.found()[1]] for ranks, each in detectors.items()}
-    results = {}
-    for ranks, own in truths.items():
-        results[ranks] = {}
-        for other, judged in truths.items():
-            board = Scoreboard()
-            for truth, order in zip(judged, own, strict=True):
-                board.add(truth, in_order(order, order.rank_order))
-            results[ranks][other] = board.result()
-    return results
-
-
-def markdown(results: dict, own: dict) -> str:
-    """The table; differences are to the branch that was trained on what is scored."""
-    from sor_jax.reproduce.paired import paired_difference
-    from sor_jax.reproduce.shared import rho_of
-
-    kinds = list(results)
-    lines = ["| | " + " | ".join(f"SOR multi on {k} | SA-SOR | difference" for k in kinds) + " |"]
-    lines.append("|---" * (1 + 3 * len(kinds)) + "|")
-    for ranks in kinds:
-        cells = []
-        for other in kinds:
-            cells += [_spread(results[ranks][other], "sor_multi")]
-            cells += [_spread(results[ranks][other], "sa_sor")]
-            pair = (rho_of(results[ranks][other]) / 2, rho_of(results[other][other]) / 2)
-            cells.append("" if ranks == other else _interval(paired_difference(*pair)))
-        lines.append(f"| trained on {ranks} | " + " | ".join(cells) + " |")
-    for ranks in kinds:
-        cells = []
-        for other in kinds:
-            numbers = own[ranks][other]
-            cells += [f"{numbers['sor_multi']:.3f}", f"{numbers['sa_sor']:.3f}", ""]
-        lines.append(f"| true masks in the order of {ranks} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _spread(results, key):
-    import numpy as np
-
-    values = [each["summary"][key] for each in results if each["summary"][key] is not None]
-    if not values:
-        return "--"
-    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if values[1:] else "")
-
-
-def _interval(difference):
-    return "--" if difference is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference)
-
-
 def main(_):
     """Trains what is left to train and writes the table."""
     platform.configure()
     logging.set_verbosity(logging.ERROR)
+
+    from benchmarks.real_photographs.kinds import compare, markdown, people
     from sor_jax.reproduce.branches import Schedule
     from sor_jax.reproduce.shared_tables import on_detector
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from benchmarks.real_photographs.rank_fields import compare, markdown, people
+from benchmarks.real_photographs.kinds import compare, markdown, people
 from sor_jax.metrics.scoreboard import Truth
 from sor_jax.metrics.sor import rank_map
 from sor_jax.reproduce.regions import Scene
