@@ -40,6 +40,7 @@ class Detector:
 
     def branch(self, row_config, name, seed):
         assert (row_config, name) == ("config", "ppa")
+        return self.score(row_config, self.params(name, seed))
 
     def params(self, name, seed):
         return self.kind, seed

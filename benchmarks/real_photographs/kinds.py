@@ -6,8 +6,7 @@ import numpy as np
 
 from benchmarks.real_photographs.rules import in_order
 from sor_jax.metrics.scoreboard import Scoreboard
-from sor_jax.reproduce.paired import paired_difference
-from sor_jax.reproduce.shared import rho_of
+from sor_jax.reproduce.shared import sor_difference
 
 
 def compare(detectors: dict, row_config, seeds: int) -> dict:
@@ -22,9 +21,10 @@ def compare(detectors: dict, row_config, seeds: int) -> dict:
     for ranks, detector in detectors.items():
         for seed in range(seeds):
             start = time.perf_counter()
-            detector.branch(row_config, "ppa", seed)
-            for other, judge in detectors.items():
-                results[ranks][other].append(judge.score(row_config, detector.params("ppa", seed)))
+            results[ranks][ranks].append(detector.branch(row_config, "ppa", seed))
+            params = detector.params("ppa", seed)
+            for other in detectors.keys() - {ranks}:
+                results[ranks][other].append(detectors[other].score(row_config, params))
             print(f"{ranks} seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
     return results
 
@@ -53,8 +53,8 @@ def markdown(results: dict, own: dict) -> str:
         for other in kinds:
             cells += [_spread(results[ranks][other], "sor_multi")]
             cells += [_spread(results[ranks][other], "sa_sor")]
-            pair = (rho_of(results[ranks][other]) / 2, rho_of(results[other][other]) / 2)
-            cells.append("" if ranks == other else _interval(paired_difference(*pair)))
+            pair = results[ranks][other], results[other][other]
+            cells.append("" if ranks == other else _interval(sor_difference(*pair)))
         lines.append(f"| trained on {ranks} | " + " | ".join(cells) + " |")
     for ranks in kinds:
         cells = []

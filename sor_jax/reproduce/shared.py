@@ -19,6 +19,7 @@ from sor_jax.files import write_arrays, write_json
 from sor_jax.inputs.source import open_split
 from sor_jax.metrics.scoreboard import summary
 from sor_jax.reproduce.branches import Schedule, score_branch, train_branch
+from sor_jax.reproduce.paired import paired_difference
 from sor_jax.reproduce.regions import Regions, found_regions, training_regions
 from sor_jax.train.evaluation import trained_variables
 
@@ -143,6 +144,14 @@ def fingerprint(variables) -> str:
     for leaf in jax.tree.leaves(jax.device_get(variables)):
         digest.update(np.ascontiguousarray(leaf))
     return digest.hexdigest()[:16]
+
+
+def sor_difference(
+    ours: Sequence[dict], theirs: Sequence[dict]
+) -> tuple[float, float, float] | None:
+    """paired_difference in SOR multi of the results of two rows' seeds."""
+    # Half, because SOR has rho moved to 0..1.
+    return paired_difference(rho_of(ours) / 2, rho_of(theirs) / 2)
 
 
 def rho_of(results: Sequence[dict]) -> np.ndarray:

@@ -9,8 +9,7 @@ from sor_jax.reproduce import report
 from sor_jax.reproduce.branches import Schedule
 from sor_jax.reproduce.estimate import load_config
 from sor_jax.reproduce.jobs import job_of
-from sor_jax.reproduce.paired import paired_difference
-from sor_jax.reproduce.shared import SharedDetector, rho_of
+from sor_jax.reproduce.shared import SharedDetector, sor_difference
 from sor_jax.reproduce.tables import Row, trained_rows
 
 REFERENCES = {4: "baseline", 5: "ppa"}  # the row that the others of a table are compared with
@@ -64,8 +63,8 @@ def run_shared(
     shared = on_detector(
         *(config, detector or job.workdir, folder / "branches"), schedule=schedule, shrink=shrink
     )
-    trained = "with ranks" if detector else "without ranks"
-    setting = _setting(config, trained, schedule, shrink)
+    origin = f"of {detector}" if detector else "one, trained without ranks"
+    setting = _setting(config, origin, schedule, shrink)
     for seed in range(seeds):
         for name, done in results.items():
             start = time.perf_counter()
@@ -94,9 +93,7 @@ def shared_table(number: int, results: dict[str, list[dict]], *, setting: dict) 
     for stem in stems:
         done = results[stem]
         comparable = done and reference and done is not reference
-        # Half, because SOR has rho moved to 0..1.
-        pair = (rho_of(done) / 2, rho_of(reference) / 2) if comparable else None
-        differences.append(paired_difference(*pair) if pair else None)
+        differences.append(sor_difference(done, reference) if comparable else None)
     measured = [[each["summary"] for each in results[stem]] for stem in stems]
     names = {row.config: row.name for row in trained_rows(number)}
     setting = setting | {"differences": f"to {names[REFERENCES[number]]}"}
@@ -121,10 +118,10 @@ def _say_branches(config, num_branches, schedule):
     print(f"# {num_branches} ranking branches: {steps} steps of {schedule.batch_size} images each")
 
 
-def _setting(config, trained, schedule, shrink):
+def _setting(config, origin, schedule, shrink):
     side = 14 // shrink
     return {
-        "detector": f"one, trained {trained}, then fixed",
+        "detector": f"{origin}, then fixed",
         "branches": f"{schedule.epochs} epochs of the training images of {config.data.name}, "
         f"{schedule.batch_size} a step, regions of {side}x{side}",
     }
