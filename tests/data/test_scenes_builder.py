@@ -1,6 +1,7 @@
 """Scenes come back from the prepared records as they were drawn."""
 
 import dataclasses
+import tempfile
 
 import numpy as np
 import pytest
@@ -86,3 +87,11 @@ def test_processes_end_with_the_iterator(monkeypatch):
     drawn.close()
     assert len(started) == 2
     assert all(process.poll() is not None for process in started)
+
+
+def test_nothing_is_left_in_the_temporary_folder(monkeypatch, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    scenes.builder(num_scenes={"test": 2}, image_hw=(32, 32), cache_dir=tmp_path / "cache")
+    assert list(temporary.iterdir()) == []
