@@ -129,8 +129,11 @@ class SharedDetector:
         }
 
     def _settings(self, row_config):
+        detector = self.config.model.to_dict()  # with the thresholds that boxes are found at
+        del detector["ranking"]
         settings = {
             "regions": self._regions_settings(),
+            "detector": detector,
             "scored": [self.split, self._length(self.split)],
             "schedule": dataclasses.asdict(self.schedule),
             "ranking": row_config.model.ranking.to_dict(),

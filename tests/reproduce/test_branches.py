@@ -153,6 +153,10 @@ def test_branches_that_are_done_are_kept_and_other_settings_train_anew(
     assert made.stat().st_mtime_ns > before
     detector.branch(config, "ppa", 0)
     assert trained == [0, 1, 0, 0]
+    detector.config = config.copy_and_resolve_references()
+    detector.config.model.proposals.test.class_threshold /= 2
+    detector.branch(config, "ppa", 0)
+    assert trained == [0, 1, 0, 0, 0]
     assert shared.rho_of([first, first]).shape == (2, 5)
     kept = detector.params("ppa", 0)
     jax.tree.map(np.testing.assert_array_equal, kept, dict(variables["params"]["ranking"]))
