@@ -5,13 +5,14 @@ import functools
 
 import jax
 
-from sor_jax.decode.ranks import assign_ranks, assign_ranks_reference
+from sor_jax.decode.ranks import assign_ranks, assign_ranks_expected, assign_ranks_reference
 from sor_jax.heads import run_heads
 from sor_jax.models.segmenter import Segmenter
 from sor_jax.structures import Batch, Detections, Proposals
 
 RANK_RULES = {
     "sequential": assign_ranks,
+    "expected": assign_ranks_expected,
     "reference": assign_ranks_reference,
     "reference_mask_rcnn": functools.partial(assign_ranks_reference, threshold=0.0),
 }
@@ -23,8 +24,9 @@ class Predictor:
 
     Attributes:
       model: the network.
-      rank_rule: "sequential" (the paper's), "reference" (the original's, leaves ranks free) or
-        "reference_mask_rcnn" (that of the original's Mask R-CNN, without a threshold).
+      rank_rule: "sequential" (the paper's), "expected" (by the mean of a region's ranks),
+        "reference" (the original's, leaves ranks free) or "reference_mask_rcnn" (that of the
+        original's Mask R-CNN, without a threshold).
     """
 
     model: Segmenter

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from sor_jax.decode.ranks import assign_ranks
 from sor_jax.losses.ranking import rank_loss
 from sor_jax.losses.reduce import ratio
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.sa_sor import sa_sor_image
 from sor_jax.metrics.sor import rank_map, sor_image
 from sor_jax.models.ranking import RankingHead
+from sor_jax.predict import RANK_RULES
 from sor_jax.reproduce.regions import Regions, Scene
 from sor_jax.structures import NUM_RANKS
 from sor_jax.train.optimizer import make_optimizer
@@ -117,22 +117,28 @@ def one_an_object(part: Regions, key) -> Regions:
 
 
 def score_branch(
-    head: RankingHead, params, regions: Regions, scenes: Sequence[Scene], *, batch_size: int = 50
+    head: RankingHead,
+    params,
+    regions: Regions,
+    scenes: Sequence[Scene],
+    *,
+    rank_rule: str = "sequential",
+    batch_size: int = 50,
 ) -> list[dict]:
-    """What every scene scores, its regions ranked by a branch: mae, rho, matched, objects and
-    sa_sor, as of the scoreboard."""
+    """What every scene scores, its regions ranked by a branch and a rule of RANK_RULES: mae, rho,
+    matched, objects and sa_sor, as of the scoreboard."""
     rows = []
     for start in range(0, len(scenes), batch_size):
         part = jax.tree.map(lambda x, s=start: _filled(x[s : s + batch_size], batch_size), regions)
-        found = np.asarray(_ranks(head, params, part))
+        found = np.asarray(_ranks(head, rank_rule, params, part))
         for rank_class, scene in zip(found, scenes[start : start + batch_size], strict=False):
             rows.append(score_scene(scene, rank_class))
     return rows
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _ranks(head, params, part):
-    return jax.vmap(assign_ranks)(rank_logits(head, params, part), part.valid)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _ranks(head, rank_rule, params, part):
+    return jax.vmap(RANK_RULES[rank_rule])(rank_logits(head, params, part), part.valid)
 
 
 def score_scene(scene: Scene, rank_class: np.ndarray) -> dict:

@@ -70,7 +70,8 @@ class SharedDetector:
 
     def score(self, row_config, params) -> dict:
         """The "summary" of a branch on the split, and by scene "rho", None where it has none."""
-        rows = score_branch(build_model(row_config).ranking, params, *self.found())
+        head, rule = build_model(row_config).ranking, row_config.model.rank_rule
+        rows = score_branch(head, params, *self.found(), rank_rule=rule)
         rho = [row["rho"] if row["matched"] >= 2 else None for row in rows]
         return {"summary": summary(rows), "rho": rho}
 
@@ -137,6 +138,7 @@ class SharedDetector:
             "scored": [self.split, self._length(self.split)],
             "schedule": dataclasses.asdict(self.schedule),
             "ranking": row_config.model.ranking.to_dict(),
+            "rank_rule": row_config.model.rank_rule,
         }
         return json.loads(json.dumps(settings))  # tuples as they come back
 

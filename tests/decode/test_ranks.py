@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.decode.ranks import assign_ranks, assign_ranks_reference
+from sor_jax.decode.ranks import assign_ranks, assign_ranks_expected, assign_ranks_reference
 from sor_jax.structures import NO_RANK, NUM_RANKS
 
-RULES = [assign_ranks, assign_ranks_reference]
+RULES = [assign_ranks, assign_ranks_expected, assign_ranks_reference]
 
 
 def all_valid(logit):
@@ -37,6 +37,10 @@ def test_rules_match_loops(n, seed):
     assert got.tolist() == sequential(softmax(logit, 1), 0.0)
     got = assign_ranks_reference(jnp.asarray(logit), all_valid(logit))
     assert got.tolist() == sequential(softmax(logit, 0), 0.1)
+    got = assign_ranks_expected(jnp.asarray(logit), all_valid(logit))
+    mean = softmax(logit, 1) @ np.arange(NUM_RANKS)
+    first = np.argsort(-mean)[:NUM_RANKS]
+    assert got[first].tolist() == [4, 3, 2, 1, 0][:n] and (got >= 0).sum() == min(n, NUM_RANKS)
 
 
 def test_the_papers_rule_by_hand():
@@ -44,6 +48,14 @@ def test_the_papers_rule_by_hand():
     prob = np.array([[0.1, 0.1, 0.1, 0.3, 0.4], [0.1, 0.1, 0.1, 0.1, 0.6], [0.2, 0.1, 0, 0.5, 0.2]])
     got = assign_ranks(jnp.log(prob + 1e-9), all_valid(prob))
     assert got.tolist() == [2, 4, 3]
+
+
+def test_a_region_between_two_ranks_is_expected_before_a_low_one():
+    # After region 0, region 2 is likelier to be second than region 1, which may also be first.
+    prob = np.array([[0, 0, 0.1, 0.1, 0.8], [0, 0, 0.3, 0.3, 0.4], [0, 0, 0.6, 0.4, 0]])
+    logit = jnp.log(prob + 1e-9)
+    assert assign_ranks(logit, all_valid(prob)).tolist() == [4, 2, 3]
+    assert assign_ranks_expected(logit, all_valid(prob)).tolist() == [4, 3, 2]
 
 
 def test_scores_are_compared_as_probabilities_of_a_region():
@@ -57,6 +69,7 @@ def test_confident_regions_are_still_told_apart():
     assert np.unique(jax.nn.softmax(logit)[:, 4]).size == 1
     # Of the two left, region 0 is likelier to be anything but first.
     assert assign_ranks(logit, all_valid(logit)).tolist() == [3, 4, 2]
+    assert assign_ranks_expected(logit, all_valid(logit)).tolist() == [2, 4, 3]
 
 
 def test_the_reference_leaves_a_rank_free():
