@@ -108,7 +108,7 @@ def _model() -> ConfigDict:
             "roi_slots": 105,  # 100 proposals and 5 objects: nothing is dropped
             "clip_boxes": True,
             "box_extent": 1.0,  # how far boxes reach, in image sizes; 1 where they are clipped
-            "rank_rule": "sequential",
+            "rank_rule": "sequential",  # the paper's; "expected": by the mean of a region's ranks
             "proposals": {  # of centermask
                 "train": {"class_threshold": 0.05, "nms_threshold": 0.6, "max_proposals": 100},
                 "test": {"class_threshold": 0.3, "nms_threshold": 0.6, "max_detections": 50},

@@ -22,7 +22,7 @@ _RANKS = flags.DEFINE_multi_string(
     "ranks", ["rank_order", "rank_order_fix"], "The folders of ranks to compare."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Branches of each kind.", lower_bound=1)
-_EPOCHS = flags.DEFINE_integer("epochs", 20, "Of a branch.", lower_bound=1)
+_EPOCHS = flags.DEFINE_integer("epochs", 7, "Of a branch.", lower_bound=1)
 _SPLIT = flags.DEFINE_enum("split", "test", ["val", "test"], "The photographs to score.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rank_fields", "Keeps regions and branches.")
 _OUT = flags.DEFINE_string("out", "results", "Takes the table.")

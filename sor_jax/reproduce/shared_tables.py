@@ -124,4 +124,5 @@ def _setting(config, origin, schedule, shrink):
         "detector": f"{origin}, then fixed",
         "branches": f"{schedule.epochs} epochs of the training images of {config.data.name}, "
         f"{schedule.batch_size} a step, regions of {side}x{side}",
+        "ranks": f"by model.rank_rule = {config.model.rank_rule!r}",
     }
