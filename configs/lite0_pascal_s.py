@@ -7,9 +7,9 @@
         --model lite0=runs/lite0 --data PASCAL-S=PATH_TO_PASCAL_S:test --out results/lite0
 
 data/assr/README.md says what PASCAL-S is and how the folder must look. The 2400 steps took 62
-minutes on two CPU cores that other jobs shared (1.1 to 1.4 s a step without them), in 4.5 GB. Expect
-.86 SOR multi with 82 % of the objects matched on val, .69 (.56 to .80) with 75 % on test, and an
-SA-SOR of .65 and .54. docs/results/lite0_pascal_s.md says what limits it.
+minutes on two CPU cores that other jobs shared (1.1 to 1.4 s a step without them), in 4.5 GB.
+Expect .86 SOR multi with 82 % of the objects matched on val, .69 (.56 to .80) with 75 % on test,
+and an SA-SOR of .65 and .54. docs/results/lite0_pascal_s.md says what limits it.
 
 From timm's VoVNet weights instead, untried for want of the files:
 
