@@ -48,12 +48,15 @@ def network(monkeypatch):
     return config, model, variables
 
 
-def test_the_models_own_branch_on_cached_regions_scores_as_the_whole_model(network):
+@pytest.mark.parametrize("rule", ["sequential", "expected"])
+def test_the_models_own_branch_on_cached_regions_scores_as_the_whole_model(network, rule):
     config, model, variables = network
+    config.model.rank_rule = rule
     found, scenes = found_regions(config, variables, "test")
     assert found.valid.any() and len(scenes) == 5
     # float16 regions may not turn the order of two objects here.
-    rows = score_branch(model.ranking, variables["params"]["ranking"], found, scenes, batch_size=2)
+    branch = model.ranking, variables["params"]["ranking"]
+    rows = score_branch(*branch, found, scenes, rank_rule=rule, batch_size=2)
     predict = make_predict(build_predict(config, model), make_mesh(jax.devices()[:1]))
     size = {"image_hw": (64, 96), "batch_size": 2, "max_objects": 5}
     whole = evaluate(lambda b: predict(variables, b), eval_batches(Source(), **size))
