@@ -95,8 +95,7 @@ def _training(head, schedule, steps):
 def one_an_object(part: Regions, key) -> Regions:
     """One of the regions of every object, drawn at random: [B, R, ..] -> [B, NUM_RANKS, ..].
 
-    As at inference, where no object is seen twice: a second region of an object looks like a rival
-    of it. Objects beyond the first NUM_RANKS are left out.
+    As at inference, where no object is seen twice. Objects beyond the first NUM_RANKS are left out.
     """
     is_owner = part.owner[:, None] == jnp.arange(NUM_RANKS)[:, None]
     is_owner &= part.valid[:, None]
