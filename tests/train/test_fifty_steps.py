@@ -100,8 +100,9 @@ def test_the_whole_model_and_its_metrics(tmp_path):
     assert numbers["objects_matched"] > 30 and numbers["box_ap"] > 0
     for name in ("mae", "sor_multi", "f_measure", "ndcg_linear"):
         assert numbers[name] > 0.05 and abs(numbers[name] - untrained[name]) > 1e-3, name
-    # What adding up the same images in other orders does on one device.
-    reordered = [outcome(1, reorder=seed) for seed in range(3)]
+    # What adding up the same images in other orders does on one device. Of two regions that are all
+    # but equal either may come first, which moves a metric at once: some orders have to show it.
+    reordered = [outcome(1, reorder=seed) for seed in range(8)]
     explained = max(np.abs(totals - plain).max() for totals, _ in reordered)
     print(f"reordered: totals apart by up to {explained:.1e}")
     assert explained < 1e-3
