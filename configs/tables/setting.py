@@ -21,6 +21,7 @@ def get_config(where: str = "full,assr"):
 def _lite_scenes():
     config = demo.get_config()
     config.data.num_scenes.test = 1200
+    # As the paper, unlike the demo.
     config.model.rank_rule, config.model.proposals.test.nms_threshold = "sequential", 0.6
     return config
 

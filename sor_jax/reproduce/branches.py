@@ -121,7 +121,7 @@ def score_branch(
     regions: Regions,
     scenes: Sequence[Scene],
     *,
-    rank_rule: str = "sequential",
+    rank_rule: str,
     batch_size: int = 50,
 ) -> list[dict]:
     """What every scene scores, its regions ranked by a branch and a rule of RANK_RULES: mae, rho,
