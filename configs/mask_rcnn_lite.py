@@ -3,7 +3,7 @@
     python train.py --config configs/mask_rcnn_lite.py --workdir runs/lite \
         --config.data.root=PATH_TO_ASSR
 
-Trains from scratch with group norm at 192x256. benchmarks/overfit.py shows that nothing in its
+Trains from scratch with group norm at 192x256. experiments/overfit.py shows that nothing in its
 chain is broken; no accuracy on unseen photographs is claimed for it.
 """
 

@@ -7,6 +7,8 @@ from absl import logging
 
 from sor_jax.detectors.centermask import CenterMaskObjective, CenterMaskPredictor
 from sor_jax.detectors.mask_rcnn import MaskRcnnObjective, MaskRcnnPredictor
+from sor_jax.detectors.objective import Objective
+from sor_jax.detectors.predict import Predictor
 from sor_jax.models.centermask import CenterMask
 from sor_jax.models.efficientnet_lite import EFFICIENTNET_LITES, EfficientNetLite
 from sor_jax.models.fcos import FcosHead
@@ -18,8 +20,6 @@ from sor_jax.models.rcnn_heads import BoxHead, RpnHead
 from sor_jax.models.resnet import RESNETS, ResNet
 from sor_jax.models.segmenter import Segmenter
 from sor_jax.models.vovnet import VOVNETS, VoVNet
-from sor_jax.objective import Objective
-from sor_jax.predict import Predictor
 from sor_jax.structures import Boxes
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

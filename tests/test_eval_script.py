@@ -12,8 +12,8 @@ from PIL import Image
 
 from configs import base
 from sor_jax.build import build_model, init_variables
-from sor_jax.train.evaluation import evaluate_checkpoint
-from sor_jax.train.weights import save_variables
+from sor_jax.checkpoints.weights import save_variables
+from sor_jax.evaluation.checkpoint import evaluate_checkpoint
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 OBJECTS = ((1.0, (4, 4, 20, 24)), (0.9, (22, 8, 38, 40)))
@@ -113,7 +113,7 @@ def test_the_script_says_what_is_missing(tmp_path):
 def test_the_script_passes_its_flags_on():
     """The flags of eval.py, without a second start of jax."""
     program = """
-import sys, sor_jax.train.evaluation as evaluation
+import sys, sor_jax.evaluation.checkpoint as evaluation
 def report(config, workdir, **options):
     print(config.eval.max_images, workdir, sorted(options.items()))
 evaluation.evaluate_checkpoint = report
@@ -139,7 +139,7 @@ runpy.run_path("eval.py", run_name="__main__")
 )
 def test_the_script_takes_weights_in_place_of_a_workdir(given, expected):
     program = """
-import runpy, sor_jax.train.evaluation as evaluation
+import runpy, sor_jax.evaluation.checkpoint as evaluation
 evaluation.evaluate_checkpoint = lambda config, source, **_: print(source)
 runpy.run_path("eval.py", run_name="__main__")
 """

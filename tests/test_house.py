@@ -10,27 +10,25 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # A room may import from rooms of a lower floor, and from itself.
 FLOORS = [
-    {"data"},
-    {"sor_jax.inputs", "sor_jax.metrics", "sor_jax.platform", "sor_jax.cluster", "sor_jax.files"},
-    {"sor_jax.structures", "sor_jax.visualize", "sor_jax.truth"},
-    {"sor_jax.ops", "sor_jax.losses", "sor_jax.album"},
-    {"sor_jax.models", "sor_jax.targets", "sor_jax.decode", "sor_jax.maps"},
-    {"sor_jax.heads"},
-    {"sor_jax.objective", "sor_jax.predict"},
+    {"sor_jax.structures", "sor_jax.metrics", "sor_jax.visualize", "sor_jax.files"},
+    {"sor_jax.platform", "sor_jax.datasets", "sor_jax.ops", "sor_jax.losses"},
+    {"sor_jax.inputs", "sor_jax.models", "sor_jax.targets", "sor_jax.decode"},
     {"sor_jax.detectors"},
-    {"sor_jax.build", "sor_jax.evaluate"},
+    {"sor_jax.build", "sor_jax.distributed"},
+    {"sor_jax.checkpoints"},
+    {"sor_jax.evaluation", "sor_jax.convert"},
     {"sor_jax.train"},
-    {"sor_jax.convert", "sor_jax.demo", "sor_jax.scaling", "sor_jax.reproduce"},
+    {"experiments"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-FILES = sorted(file for folder in ("sor_jax", "data") for file in (ROOT / folder).rglob("*.py"))
-# A table for a README, made by a command that scores with our own metric.
-COMMANDS = {"data/scenes/rule_table.py"}
+FILES = sorted(
+    file for folder in ("sor_jax", "experiments") for file in (ROOT / folder).rglob("*.py")
+)
 
 
 def room_of(module):
     parts = module.split(".")
-    return parts[0] if parts[0] == "data" else ".".join(parts[:2])
+    return "experiments" if parts[0] == "experiments" else ".".join(parts[:2])
 
 
 def imported(file):
@@ -47,12 +45,12 @@ def imported(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_run_downward(file):
     name = str(file.relative_to(ROOT))
-    if name in COMMANDS or file.name == "__init__.py" and file.parent.name == "sor_jax":
+    if file.name == "__init__.py" and file.parent.name == "sor_jax":
         return
     here = room_of(name.removesuffix(".py").replace("/", "."))
     assert here in FLOOR, f"{name} is in no room of the house: give it one in this test"
     for module in imported(file):
-        if module.split(".")[0] not in ("sor_jax", "data", "configs", "tests"):
+        if module.split(".")[0] not in ("sor_jax", "experiments", "data", "configs", "tests"):
             continue
         there = room_of(module)
         assert there in FLOOR, f"{name} imports {module}"
@@ -66,7 +64,7 @@ def test_orbax_stays_in_its_two_files():
 
 def test_neither_tensorflow_nor_torch_is_imported():
     code = (
-        "import sys, sor_jax.train.loop, sor_jax.train.evaluation, data.scenes, data.assr; "
+        "import sys, sor_jax.train.loop, sor_jax.evaluation.checkpoint, sor_jax.datasets.source; "
         "assert not {'tensorflow', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -10,20 +10,20 @@ import jax
 from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, init_variables
+from sor_jax.checkpoints.integrity import write_manifest
+from sor_jax.checkpoints.provenance import (
+    Provenance,
+    normalisation_of,
+    read_provenance,
+    write_provenance,
+)
+from sor_jax.checkpoints.weights import load_variables, save_variables
 from sor_jax.convert.families import ORIGINALS, recognise
 from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.convert.table import part, table
 from sor_jax.convert.torch import variables_to_torch
 from sor_jax.files import write_arrays
-from sor_jax.train.manifest import write_manifest
-from sor_jax.train.provenance import (
-    Provenance,
-    normalisation_of,
-    read_provenance,
-    write_provenance,
-)
-from sor_jax.train.weights import load_variables, save_variables
 
 
 def convert(

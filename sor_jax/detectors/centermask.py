@@ -5,12 +5,12 @@ import dataclasses
 import jax
 
 from sor_jax.decode.dense import decode_images
+from sor_jax.detectors.objective import Objective
+from sor_jax.detectors.predict import Predictor
 from sor_jax.losses import dense as dense_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.centermask import STRIDES
-from sor_jax.objective import Objective
 from sor_jax.ops import grid
-from sor_jax.predict import Predictor
 from sor_jax.structures import Batch, GroundTruth, Proposals, Rois
 from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.rois import select_rois

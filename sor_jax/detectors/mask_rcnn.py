@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from sor_jax.decode import rcnn as decode
+from sor_jax.detectors.objective import Objective
+from sor_jax.detectors.predict import Predictor
 from sor_jax.losses import rcnn as rcnn_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.mask_rcnn import ANCHOR_SIDES, STRIDES
-from sor_jax.objective import Objective
 from sor_jax.ops import anchors as ops
-from sor_jax.predict import Predictor
 from sor_jax.structures import AnchorOutputs, Batch, Boxes, GroundTruth, Proposals, Rois
 from sor_jax.targets.rcnn import RegionTargets, anchor_targets, region_targets
 

@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 from absl import logging
 
+from sor_jax.datasets.record import Record
 from sor_jax.inputs.pad import empty_image, pad_record
-from sor_jax.inputs.record import Record
 
 CHOICES = ("raise", "skip")
 _LONGEST = 300  # bytes of a reason, a fixed size as all that is batched

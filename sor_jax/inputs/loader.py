@@ -22,10 +22,10 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
+from sor_jax.datasets.record import Record, ranked_indices
 from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip, without_damaged
 from sor_jax.inputs.iterator import TrainIterator
 from sor_jax.inputs.pad import empty_image, pad_record
-from sor_jax.inputs.record import Record, ranked_indices
 from sor_jax.inputs.share import Share, Shared
 
 # Images in an endless data set: Grain's own number, sys.maxsize, leaves no room to add to it.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from sor_jax.datasets.record import NO_RANK, Record, decode_masks, rank_classes, ranked_indices
 from sor_jax.inputs import transforms
 from sor_jax.inputs.outline import edges_of
-from sor_jax.inputs.record import NO_RANK, Record, decode_masks, rank_classes, ranked_indices
 
 
 def pad_record(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sor_jax.objective import Objective, Sums, image_keys
+from sor_jax.detectors.objective import Objective, Sums, image_keys
 
 
 def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Callable:

@@ -9,8 +9,8 @@ import time
 
 import jax
 
+from sor_jax.distributed.hosts import is_primary
 from sor_jax.files import write_whole
-from sor_jax.train.hosts import is_primary
 
 FILE = "environment.jsonl"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow")

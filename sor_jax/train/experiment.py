@@ -8,10 +8,11 @@ import jax
 import optax
 
 from sor_jax.build import build_model, build_objective, build_predict, init_variables
-from sor_jax.inputs.loader import eval_batches, train_iterator
-from sor_jax.inputs.record import Record
+from sor_jax.datasets.record import Record
+from sor_jax.datasets.source import open_split
+from sor_jax.evaluation.batches import build_eval_batches
+from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.share import share_of
-from sor_jax.inputs.source import open_split
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.parts import PartialObjective, train_only
@@ -72,26 +73,6 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
     )
 
 
-def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
-    """Batch size -> batches of the first config.eval.max_images records of a split, in order.
-
-    Of several processes each takes every so many-th record.
-    """
-    source = _First(open_split(config, split), config.eval.max_images)
-    source = _Every(source, jax.process_index(), jax.process_count())
-
-    def batches(batch_size):
-        return eval_batches(
-            source,
-            image_hw=tuple(config.data.image_hw),
-            batch_size=batch_size,
-            max_objects=config.data.max_objects,
-            on_error=config.data.on_error,
-        )
-
-    return batches
-
-
 def build_schedule(config) -> optax.Schedule:
     """The learning rate of config.optim."""
     optim = config.optim
@@ -114,29 +95,3 @@ def build_optimizer(config) -> optax.GradientTransformation:
         clip_norm=optim.clip_norm,
     )
     return train_only(optimizer, tuple(optim.only)) if optim.only else optimizer
-
-
-class _First:
-    """The first `count` records of a source; 0 for all."""
-
-    def __init__(self, source, count: int):
-        self._source, self._count = source, count or len(source)
-
-    def __len__(self):
-        return min(self._count, len(self._source))
-
-    def __getitem__(self, index):
-        return self._source[index]
-
-
-class _Every:
-    """The records `start`, `start + step`, .. of a source."""
-
-    def __init__(self, source, start: int, step: int):
-        self._source, self._indices = source, range(start, len(source), step)
-
-    def __len__(self):
-        return len(self._indices)
-
-    def __getitem__(self, index):
-        return self._source[self._indices[index]]

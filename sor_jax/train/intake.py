@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from sor_jax.distributed.hosts import Sum
+from sor_jax.distributed.sharding import put
 from sor_jax.inputs.damage import reasons
 from sor_jax.structures import Batch
-from sor_jax.train.hosts import Sum
 from sor_jax.train.meter import EXAMPLES, RECORDS
-from sor_jax.train.sharding import put
 
 
 class Taken(NamedTuple):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from sor_jax.distributed.hosts import duration
 from sor_jax.files import write_whole
 from sor_jax.train.board import Board
 from sor_jax.train.meter import EXAMPLES
@@ -133,18 +134,6 @@ def training_line(step: int, steps: int, values: dict[str, float]) -> str:
         end = time.strftime("%a %H:%M", time.localtime(time.time() + left))
         parts.append(f"{duration(left)} left, until {end}")
     return " | ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 20 s, 5 h 07 min, 2 d 3 h."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour} h"
-    if hours:
-        return f"{hours} h {minute:02d} min"
-    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"
 
 
 def _line(record: dict) -> str:

@@ -11,18 +11,18 @@ import pathlib
 
 from ml_collections import ConfigDict
 
-from sor_jax.train.checkpoint import Checkpoints
+from sor_jax.checkpoints.checkpoint import Checkpoints
+from sor_jax.distributed.hosts import as_primary_says, duration, is_alone, is_primary, say
+from sor_jax.distributed.sharding import make_mesh
 from sor_jax.train.choices import check_choices
 from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
-from sor_jax.train.hosts import as_primary_says, is_alone, is_primary, say
 from sor_jax.train.intake import Intake
-from sor_jax.train.logging import MetricsLog, NoLog, duration, training_line
+from sor_jax.train.logging import MetricsLog, NoLog, training_line
 from sor_jax.train.meter import Meter
 from sor_jax.train.parting import LEFT_OUT, goodbye
 from sor_jax.train.periodic import PeriodicEvaluation
 from sor_jax.train.resume import Position, first_config, first_state
-from sor_jax.train.sharding import make_mesh
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
 from sor_jax.train.step import all_finite, make_train_step

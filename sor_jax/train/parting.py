@@ -1,6 +1,6 @@
 """What a run says at its end."""
 
-from sor_jax.train.checkpoint import Checkpoints
+from sor_jax.checkpoints.checkpoint import Checkpoints
 from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED
 
 LEFT_OUT = "data/records_left_out"

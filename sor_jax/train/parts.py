@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import optax
 
-from sor_jax.objective import Objective
+from sor_jax.detectors.objective import Objective
 
 
 def is_trained(params: Any, only: Sequence[str]) -> Any:

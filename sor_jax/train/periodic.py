@@ -5,17 +5,16 @@ from collections.abc import Iterable
 
 import jax
 
-from sor_jax.evaluate import evaluate
+from sor_jax.distributed.hosts import from_all, is_alone, is_primary, local_copy, say, taking_turns
+from sor_jax.distributed.sharding import make_mesh, make_predict
+from sor_jax.evaluation.loop import evaluate
 from sor_jax.files import write_png
 from sor_jax.metrics.scoreboard import Scored
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import Experiment
-from sor_jax.train.hosts import from_all, is_alone, is_primary, local_copy, say, taking_turns
 from sor_jax.train.logging import MetricsLog, NoLog
-from sor_jax.train.sharding import make_mesh
 from sor_jax.train.signals import StopRequest
 from sor_jax.train.state import TrainState
-from sor_jax.train.step import make_predict
 
 EXAMPLES = 8
 

@@ -6,15 +6,15 @@ import pathlib
 import jax
 from ml_collections import ConfigDict
 
-from sor_jax.train.checkpoint import Checkpoints, DataPosition
+from sor_jax.checkpoints.checkpoint import Checkpoints, DataPosition
+from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
+from sor_jax.checkpoints.saved import FOLDER, steps_in
+from sor_jax.checkpoints.weights import check_same_model, init_variables_from
+from sor_jax.distributed.hosts import say
+from sor_jax.distributed.sharding import replicated
 from sor_jax.train.experiment import Experiment, build_optimizer
-from sor_jax.train.hosts import say
 from sor_jax.train.meter import Meter
-from sor_jax.train.provenance import read_provenance, with_normalisation
-from sor_jax.train.saved import FOLDER, steps_in
-from sor_jax.train.sharding import replicated
 from sor_jax.train.state import TrainState, count_params, create_state
-from sor_jax.train.weights import check_same_model, init_variables_from
 
 
 def first_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:

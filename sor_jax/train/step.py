@@ -5,14 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from sor_jax.distributed.sharding import replicated, split
 from sor_jax.structures import Batch
 from sor_jax.train.accumulate import value_and_grad_in_parts
 from sor_jax.train.meter import SKIPPED
-from sor_jax.train.sharding import put, replicated, split
 from sor_jax.train.state import TrainState
 
 Objective = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
@@ -86,20 +85,3 @@ def _where(condition, new, old):
         return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
     return jax.tree.map(choose, new, old, is_leaf=is_count)
-
-
-def make_predict(
-    predict: Callable[[Any, Batch], Any], mesh: Mesh
-) -> Callable[[Any, dict[str, np.ndarray]], Any]:
-    """Compiles `predict` into (variables, numpy batch) -> its output as numpy.
-
-    The number of images must be a multiple of the mesh's devices.
-    """
-    compiled = jax.jit(
-        predict, in_shardings=(replicated(mesh), split(mesh)), out_shardings=split(mesh)
-    )
-
-    def predict_numpy(variables, batch):
-        return jax.device_get(compiled(variables, put(batch, mesh)))
-
-    return predict_numpy

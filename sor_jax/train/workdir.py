@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
+from sor_jax.distributed.hosts import is_primary
 from sor_jax.files import write_whole
-from sor_jax.train.hosts import is_primary
-from sor_jax.train.saved import FOLDER, steps_in
 
-CONFIG = "config.json"
 LOCK = ".lock"
 # What may change on the way: how long and how often, and what the machine needs; none of them
 # changes a step.

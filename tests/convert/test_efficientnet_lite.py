@@ -9,10 +9,10 @@ import pytest
 
 from configs import lite0_pascal_s
 from sor_jax import build
+from sor_jax.checkpoints.provenance import read_provenance
+from sor_jax.checkpoints.weights import init_variables_from
 from sor_jax.convert.conversion import convert
 from sor_jax.convert.fit import FRESH, MAPPED
-from sor_jax.train.provenance import read_provenance
-from sor_jax.train.weights import init_variables_from
 from tests.convert import writers
 
 # (in, out, expansion, kernel) of the 16 blocks

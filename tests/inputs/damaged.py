@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from sor_jax.inputs.record import decode_record
-from tests.data import assr_tree
+from sor_jax.datasets.record import decode_record
+from tests.datasets import assr_tree
 
 HW = (24, 32)
 BOXES = ((2, 3, 12, 20), (15, 4, 30, 22))

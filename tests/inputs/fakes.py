@@ -3,7 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.inputs.record import Record
+from sor_jax.datasets.record import Record
 
 
 def encode(mask):

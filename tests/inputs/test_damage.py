@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from data import assr
-from data.prepare import left_out
+from sor_jax.datasets import assr
+from sor_jax.datasets.prepare import left_out
+from sor_jax.datasets.source import RecordSource, open_source
 from sor_jax.inputs.damage import reasons
 from sor_jax.inputs.loader import eval_batches, train_iterator
-from sor_jax.inputs.source import RecordSource, open_source
-from tests.data import assr_tree
-from tests.data.test_assr_damage import DAMAGE
+from tests.datasets import assr_tree
+from tests.datasets.test_assr_damage import DAMAGE
 from tests.inputs.damaged import KINDS, Stored, damaged, good
 from tests.inputs.fakes import FakeSource
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sor_jax.datasets.record import decode_masks, rank_classes, ranked_indices
+from sor_jax.datasets.source import open_source
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.pad import pad_record
-from sor_jax.inputs.record import decode_masks, rank_classes, ranked_indices
-from sor_jax.inputs.source import open_source
 
 COUNTS = {
     "pascal_s": {"train": 595, "val": 85, "test": 85},

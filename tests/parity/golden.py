@@ -13,7 +13,7 @@ import pytest
 
 from tests.parity import recipe
 
-SLICE = pathlib.Path(__file__).parents[1] / "data" / "goldens"
+SLICE = pathlib.Path(__file__).parents[1] / "goldens"
 # The original's name of a model -> our config of it.
 CONFIGS = {
     "centermask_vov39_ppa": "centermask_vov39",

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from sor_jax.inputs.record import rank_classes, to_rle
+from sor_jax.datasets.record import rank_classes, to_rle
 from sor_jax.metrics.f_measure import f_measure_image, painted_places
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.ndcg import ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
 from sor_jax.metrics.sor import matched_values, sor_image, sor_summary
 
-SLICE = pathlib.Path(__file__).parents[1] / "data" / "goldens"
+SLICE = pathlib.Path(__file__).parents[1] / "goldens"
 HW = (480, 640)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from sor_jax.build import build_predict
 from sor_jax.decode.paste import paste_mask
+from sor_jax.detectors.predict import RANK_RULES
 from sor_jax.ops.roi_align import assign_levels
-from sor_jax.predict import RANK_RULES
 from tests.parity import golden, network, recipe
 
 pytestmark = pytest.mark.xdist_group("inference")  # one compile of a model

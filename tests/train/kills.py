@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sor_jax.checkpoints.saved import find_checkpoint, read_part, saved_shapes
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.train.loop import fit
-from sor_jax.train.saved import find_checkpoint, read_part, saved_shapes
 from tests.inputs.fakes import FakeSource
 from tests.train import toy
 

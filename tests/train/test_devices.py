@@ -6,8 +6,8 @@ import optax
 import pytest
 
 from sor_jax.build import build_model, build_objective
+from sor_jax.distributed.sharding import make_mesh, replicated, split
 from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.sharding import make_mesh, replicated, split
 from sor_jax.train.state import create_state
 from sor_jax.train.step import make_train_step
 from tests.small import made_up_batch, small_network

@@ -5,16 +5,16 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks.made_up import eager
+from experiments.scaling.made_up import eager
 from sor_jax.build import build_objective, build_predict, init_variables
-from sor_jax.evaluate import evaluate
+from sor_jax.datasets.source import open_source
+from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
+from sor_jax.evaluation.loop import evaluate
 from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.share import share_of
-from sor_jax.inputs.source import open_source
 from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.sharding import make_mesh, put, replicated
 from sor_jax.train.state import create_state
-from sor_jax.train.step import make_predict, make_train_step
+from sor_jax.train.step import make_train_step
 from tests.small import small_network
 from tests.train import toy
 

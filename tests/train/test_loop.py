@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sor_jax.checkpoints.weights import load_variables
 from sor_jax.train.loop import fit
-from sor_jax.train.weights import load_variables
 from tests.train import toy
 
 

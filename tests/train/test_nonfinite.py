@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
+from sor_jax.distributed.sharding import make_mesh, put, replicated
 from sor_jax.train.loop import fit
 from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.sharding import make_mesh, put, replicated
 from sor_jax.train.state import create_state
 from sor_jax.train.step import make_train_step
 from tests.train import toy

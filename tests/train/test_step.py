@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
 from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.sharding import make_mesh, put, replicated
 from sor_jax.train.state import count_params, create_state
-from sor_jax.train.step import make_predict, make_train_step
+from sor_jax.train.step import make_train_step
 from tests.train import toy
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from pycocotools import mask as coco_mask
 
-from sor_jax.inputs.record import Record
+from sor_jax.datasets.record import Record
 from sor_jax.structures import Boxes, Detections
 from sor_jax.train.experiment import Experiment
 

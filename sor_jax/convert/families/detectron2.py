@@ -1,8 +1,8 @@
 """What all models under detectron2's names have in common."""
 
+from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.rename import Row, layer, norm
-from sor_jax.train.provenance import Normalisation
 
 NOT_WEIGHTS = {
     "pixel_mean": "read as the input's normalisation",

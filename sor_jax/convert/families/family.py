@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.rename import Row, translate
-from sor_jax.train.provenance import Normalisation
 
 
 class Place(NamedTuple):

@@ -10,11 +10,11 @@ import re
 
 import numpy as np
 
+from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.families.family import Family, Filled
 from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.readers.errors import CheckpointError
 from sor_jax.convert.rename import Row, frozen_norm, layer
-from sor_jax.train.provenance import Normalisation
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

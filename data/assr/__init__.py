@@ -1,5 +1,0 @@
-"""The ASSR layout: photographs, objects and ranks in files that are matched by image id."""
-
-from data.assr.builder import Assr, builder
-
-__all__ = ["Assr", "builder"]

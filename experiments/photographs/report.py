@@ -1,0 +1,122 @@
+"""The report's tables: rules, the model untrained, trained, and trained with help."""
+
+import os
+import pathlib
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments.photographs import rules
+from experiments.photographs.gallery import best_and_worst
+from experiments.photographs.helped import TrueBoxes, true_masks, true_order
+from experiments.photographs.scores import Row, markdown, mean_result
+from sor_jax.build import build_model, build_predict
+from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
+from sor_jax.distributed.sharding import make_mesh, make_predict
+from sor_jax.evaluation.batches import build_eval_batches
+from sor_jax.evaluation.checkpoint import start_variables, trained_variables
+from sor_jax.evaluation.loop import in_photograph
+from sor_jax.evaluation.truth import truth_of
+from sor_jax.files import write_json, write_whole
+
+RULES = {
+    "nearest the centre first": [rules.nearest_the_centre],
+    "larger first": [rules.larger_first],
+    "random, mean of 20": [rules.at_random(seed) for seed in range(20)],
+}
+
+
+def write_report(
+    config: ConfigDict,
+    models: dict[str, str],
+    data: dict[str, str],
+    ranks: list[str],
+    out: str | os.PathLike,
+) -> None:
+    """Scores every model on every data set and all ranks, prints and writes the tables.
+
+    Args:
+      config: describes the models.
+      models: name -> workdir, checkpoint or weights.
+      data: name -> "FOLDER:split,split", photographs in ASSR layout.
+      ranks: the folders of ranks to score on, as config.data.rank_field.
+      out: takes report.md, results.json and the galleries.
+    """
+    out, results, report = pathlib.Path(out), {}, []
+    for name, place in data.items():
+        root, _, splits = place.rpartition(":")
+        for field in ranks:
+            config = config.copy_and_resolve_references()
+            config.data.update(root=root, rank_field=field)
+            title = name if len(ranks) == 1 else f"{name}, {field}"
+            folder = out / title.replace(" ", "_").replace(",", "")
+            results[title] = _data_set(config, models, splits.split(","), folder)
+            report.append(f"## {title}\n\n{markdown(results[title])}\n")
+            print(report[-1], flush=True)
+    write_whole(out / "report.md", "\n".join(report))
+    write_json(out / "results.json", results)
+
+
+def _data_set(config, models, splits, folder) -> dict[str, dict]:
+    """{row: numbers} of the rules, the untrained model and all trained ones."""
+    table = {}
+    draws = {name: [Row() for _ in several] for name, several in RULES.items()}
+    for _, records in _batches(config, splits):
+        for record in records:
+            _add_rules(draws, record)
+    for name, rows in draws.items():
+        table[f"true masks, {name}"] = mean_result([row.result() for row in rows])
+    for name, source in {"untrained": "", **models}.items():
+        rows = _score(config, source, splits)
+        table |= {f"{name}{what}": row.result() for what, row in rows.items() if source or not what}
+        if source:
+            best_and_worst(rows[""].examples, folder / name)
+    return table
+
+
+def _add_rules(draws, record):
+    truth = truth_of(record)
+    for name, rows in draws.items():
+        for rule, row in zip(RULES[name], rows, strict=True):
+            row.add(record, rules.in_order(truth, rule(truth)), truth)
+
+
+def _score(config, source, splits) -> dict[str, Row]:
+    """Rows of one model: as it is, and with a part of its work done for it."""
+    config, variables = _load(config, source)
+    predictor = build_predict(config, build_model(config))
+    given = TrueBoxes(predictor.model, predictor.rank_rule)
+    mesh = make_mesh(jax.local_devices()[:1])
+    find, rank = make_predict(predictor, mesh), make_predict(given, mesh)
+    rows = {
+        "": Row(keep=True),
+        ", true boxes": Row(),
+        ", true boxes and masks": Row(),
+        ", true order": Row(),
+    }
+    for batch, records in _batches(config, splits):
+        found, ranked = find(variables, batch), rank(variables, batch)
+        for slot, record in enumerate(records):
+            truth, hw = truth_of(record), batch["image_hw"][slot]
+            own = in_photograph(found, slot, hw, record)
+            order = ranked.rank_class[slot][np.asarray(batch["gt_valid"][slot])]
+            rows[""].add(record, own, truth)
+            rows[", true boxes"].add(record, in_photograph(ranked, slot, hw, record), truth)
+            rows[", true boxes and masks"].add(record, true_masks(order, record, truth), truth)
+            rows[", true order"].add(record, true_order(own, truth), truth)
+    return rows
+
+
+def _load(config, source):
+    """(config with the weights' normalisation, variables); without a source, before training."""
+    if not source:
+        return config, start_variables(config)
+    config = with_normalisation(config, read_provenance(source))
+    return config, trained_variables(config, source)
+
+
+def _batches(config, splits):
+    """Batches and records of the splits, one after the other."""
+    for split in splits:
+        yield from build_eval_batches(config, split)(config.eval.batch_size)

@@ -1,0 +1,88 @@
+"""Operations of a traced function: its convolutions and matrix products, whatever the device.
+
+XLA's own count (`Lowered.cost_analysis`) takes the body of a loop once, and GPUs tell none.
+"""
+
+import math
+
+import numpy as np
+from jax.extend import core
+
+from sor_jax.detectors.heads import CHUNK
+
+
+def count_flops(jaxpr, *, conditional: float = 1.0) -> float:
+    """Two for each product of two numbers; padding and the holes of dilation are none.
+
+    Args:
+      jaxpr: of `jax.jit(f).trace(..).jaxpr`, or one inside of it.
+      conditional: which share of the conditionals takes its costliest branch; the others count as
+        nothing.
+
+    Loops count as often as they run, those without a known end once.
+    """
+    total = 0.0
+    for equation in _needed(getattr(jaxpr, "jaxpr", jaxpr)):
+        name, params = equation.primitive.name, equation.params
+        if name == "conv_general_dilated":
+            total += _convolution(equation)
+        elif name == "dot_general":
+            total += _product(equation)
+        elif name == "cond":
+            branches = [count_flops(each, conditional=conditional) for each in params["branches"]]
+            is_choice_of_platform = params.get("branches_platforms") is not None
+            total += max(branches) * (1.0 if is_choice_of_platform else conditional)
+        else:
+            times = params["length"] if name == "scan" else 1
+            inner = (count_flops(each, conditional=conditional) for each in _inside(params))
+            total += times * sum(inner)
+    return total
+
+
+def head_share(regions: float, slots: int) -> float:
+    """Which share of the heads' chunks runs at least, with so many regions an image on average.
+
+    These are the conditionals of a training step.
+    """
+    return min(1.0, math.ceil(regions / CHUNK) / math.ceil(slots / CHUNK))
+
+
+def _convolution(equation) -> float:
+    image, kernel = (variable.aval.shape for variable in equation.invars)
+    out, params = equation.outvars[0].aval.shape, equation.params
+    numbers = params["dimension_numbers"]
+    # Batch, features out, features in.
+    total = 2.0 * out[numbers.out_spec[0]] * out[numbers.out_spec[1]] * kernel[numbers.rhs_spec[1]]
+    axes = zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
+    steps = zip(
+        *(params[name] for name in ("window_strides", "padding", "lhs_dilation", "rhs_dilation")),
+        strict=True,
+    )
+    for (pixels, taps, places), (stride, padding, holes, spread) in zip(axes, steps, strict=True):
+        at = np.arange(out[places])[:, None] * stride + np.arange(kernel[taps]) * spread
+        at -= padding[0]
+        total *= np.sum((at >= 0) & (at <= (image[pixels] - 1) * holes) & (at % holes == 0))
+    return float(total)
+
+
+def _product(equation) -> float:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return 2.0 * equation.outvars[0].aval.size * math.prod(left[axis] for axis in contracted)
+
+
+def _needed(jaxpr):
+    """The equations that something comes of."""
+    wanted = set(map(id, jaxpr.outvars))
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or any(id(variable) in wanted for variable in equation.outvars):
+            wanted.update(map(id, equation.invars))
+            yield equation
+
+
+def _inside(params):
+    """The jaxprs among the parameters of an equation."""
+    for value in params.values():
+        for each in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(each, core.Jaxpr | core.ClosedJaxpr):
+                yield each

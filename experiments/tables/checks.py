@@ -1,0 +1,140 @@
+"""Controlled checks of a trained model: does what raises salience raise its rank score?
+
+    python -m experiments.tables.checks --config configs/demo.py --workdir runs/demo
+    python -m experiments.tables.checks --config configs/tables/detection.py:lite,scenes \
+        --workdir runs/reproduce/lite-scenes/detection/seed0 --shrink 2 \
+        --branch runs/reproduce/lite-scenes/branches/ppa/seed0.npz
+
+An object of a drawn scene moves to the middle, grows, or loses a neighbour that is like it. Writes
+OUT/checks.json and OUT/checks.png.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from experiments.tables.controlled import CHANGES, Variant
+from sor_jax import platform
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The config of the model.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of its training.")
+_BRANCH = flags.DEFINE_string("branch", None, "A ranking branch in place of the model's own.")
+_SHRINK = flags.DEFINE_integer("shrink", 1, "As the branch was trained with.")
+_SCENES = flags.DEFINE_integer("scenes", 200, "How many scenes a check.")
+_OUT = flags.DEFINE_string("out", "results", "Folder of the numbers and the picture.")
+
+# variants -> one f32[n] each: the expected rank class of every object, 4 = most salient.
+RankScores = Callable[[list[Variant]], list[np.ndarray]]
+
+
+def run_checks(scores_of: RankScores, *, image_hw, scenes: int, seed: int = 0) -> dict[str, dict]:
+    """The watched object's score in every variant of many scenes.
+
+    Returns:
+      For each of CHANGES "score", its mean in each variant, "rise", the mean of the last variant
+      (of the first removal where a neighbour is removed) less the first, with "low" and "high" of
+      its 95 % interval, and "share", that of the scenes where it rises. "rise_of_stranger" is that
+      of removing another object.
+    """
+    results = {}
+    for name, change in CHANGES.items():
+        drawn = [change(np.random.default_rng([seed, i]), image_hw) for i in range(scenes)]
+        flat = [variant for variants in drawn for variant in variants]
+        found = [s[v.target] for s, v in zip(scores_of(flat), flat, strict=True)]
+        found = np.reshape(found, (scenes, -1)).astype(np.float64)
+        is_removal = name == "neighbour removed"
+        rise = found[:, 1 if is_removal else -1] - found[:, 0]
+        margin = 1.96 * rise.std(ddof=1) / np.sqrt(scenes)
+        results[name] = {
+            "score": found.mean(axis=0).tolist(),
+            "rise": rise.mean(),
+            "low": rise.mean() - margin,
+            "high": rise.mean() + margin,
+            "share": (rise > 0).mean(),
+        }
+        if is_removal:
+            results[name]["rise_of_stranger"] = (found[:, 2] - found[:, 0]).mean()
+    return {name: _plain(result) for name, result in results.items()}
+
+
+def _plain(result):
+    return {k: v if isinstance(v, list) else float(v) for k, v in result.items()}
+
+
+def scorer(config, variables, *, branch=None, shrink: int = 1, slots: int = 8) -> RankScores:
+    """Rank scores by a model at the true boxes.
+
+    Args:
+      config, variables: of the model.
+      branch: parameters of a ranking branch in place of the model's own.
+      shrink: as of training_regions.
+      slots: objects of a scene at most.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from experiments.tables.branches import rank_logits
+    from experiments.tables.regions import Regions, small
+    from sor_jax.build import build_model
+    from sor_jax.structures import Boxes
+
+    model = build_model(config)
+    branch = variables["params"]["ranking"] if branch is None else branch
+
+    @jax.jit
+    def expected(variables, branch, images, boxes, hw):
+        bound = model.bind(variables)
+        pooled, _ = bound.pool(bound.features(images, hw), boxes, hw)
+        unknown = [jnp.zeros(boxes.valid.shape, jnp.int32)] * 2
+        regions = Regions(small(pooled, shrink), boxes.xyxy, boxes.valid, *unknown, hw)
+        share = jax.nn.softmax(rank_logits(model.ranking, branch, regions))
+        return share @ jnp.arange(share.shape[-1], dtype=jnp.float32)
+
+    def scores_of(variants, batch=32):
+        found = []
+        for start in range(0, len(variants), batch):
+            part = variants[start : start + batch]
+            images = np.zeros((batch, *part[0].image.shape), np.uint8)
+            xyxy, valid = np.zeros((batch, slots, 4), np.float32), np.zeros((batch, slots), bool)
+            for row, each in enumerate(part):
+                images[row], count = each.image, len(each.boxes)
+                xyxy[row, :count], valid[row, :count] = each.boxes, True
+            hw = np.full((batch, 2), part[0].image.shape[:2], np.int32)
+            scores = np.asarray(expected(variables, branch, images, Boxes(xyxy, valid), hw))
+            found += [s[: len(each.boxes)] for s, each in zip(scores, part, strict=False)]
+        return found
+
+    return scores_of
+
+
+def main(_):
+    """Checks a model, prints and writes."""
+    platform.configure()
+    logging.set_verbosity(logging.WARNING)
+
+    from experiments.tables.checks_picture import picture
+    from experiments.tables.shared import load_tree
+    from sor_jax.evaluation.checkpoint import trained_variables
+    from sor_jax.files import write_json, write_png
+
+    config, out = _CONFIG.value, pathlib.Path(_OUT.value)
+    variables = trained_variables(config, _WORKDIR.value)
+    branch = load_tree(pathlib.Path(_BRANCH.value)) if _BRANCH.value else None
+    scores_of = scorer(config, variables, branch=branch, shrink=_SHRINK.value)
+    image_hw = tuple(config.data.image_hw)
+    results = run_checks(scores_of, image_hw=image_hw, scenes=_SCENES.value)
+    for name, result in results.items():
+        print(
+            f"{name}: {result['rise']:+.3f} [{result['low']:+.3f}, {result['high']:+.3f}] ranks, "
+        )
+        print(f"  up in {result['share']:.1%} of {_SCENES.value} scenes; {result}")
+    write_json(out / "checks.json", results)
+    write_png(out / "checks.png", picture(scores_of, results, image_hw=image_hw))
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

@@ -1,0 +1,122 @@
+"""One photograph with its objects, as the files have it, and how it is read from stored bytes."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pycocotools import mask as coco_mask
+
+from sor_jax.datasets.checks import check_annotation, check_segmentation
+
+NUM_RANKS = 5
+NO_RANK = -1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """A photograph at its own size with all its objects, ranked or not, in the file's order.
+
+    Attributes:
+      image_id: the name of the photograph within its split.
+      image: u8[h, w, 3] RGB, turned as its EXIF tag says.
+      boxes: f32[n, 4] x0 y0 x1 y1 in pixels of the photograph; the file's own, not cut to it.
+      masks: n COCO RLEs {"size": [h, w], "counts": bytes} of the photograph's size.
+      polygons: the outlines of the n objects as the file has them, each a list of parts f32[v, 2]
+        (x y in pixels of the photograph), empty for an object that the file gives as RLE.
+      rank_order: f32[n] the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5 for none.
+      grey: u8[h, w] the data set's own rank map.
+    """
+
+    image_id: str
+    image: np.ndarray
+    boxes: np.ndarray
+    masks: list[dict]
+    polygons: list[list[np.ndarray]]
+    rank_order: np.ndarray
+    grey: np.ndarray
+
+
+def rank_classes(rank_order: np.ndarray) -> np.ndarray:
+    """i32[n]: 4 = most salient .. 0 = fifth, NO_RANK where the value is at most 0.5.
+
+    The class is int(10 * value - 6); the nearest float32 to .9 and .7 lies below them.
+    """
+    value = np.asarray(rank_order, np.float64)
+    classes = np.clip(np.floor(10 * value - 6 + 1e-4), 0, NUM_RANKS - 1)
+    return np.where(value > 0.5, classes, NO_RANK).astype(np.int32)
+
+
+def ranked_indices(rank_order: np.ndarray) -> np.ndarray:
+    """i64[k]: the objects that have a rank, most salient first, equal ones in the file's order."""
+    value = np.asarray(rank_order)
+    order = np.argsort(-value, kind="stable")
+    return order[value[order] > 0.5]
+
+
+def decode_masks(masks: list[dict], image_hw: tuple[int, int]) -> np.ndarray:
+    """bool[n, h, w] from n COCO RLEs; [0, h, w] when there are none."""
+    if not masks:
+        return np.zeros((0, *image_hw), bool)
+    columns = coco_mask.decode(masks)  # u8[h, w, n], column-major
+    return np.ascontiguousarray(columns.transpose(2, 0, 1)).view(bool)
+
+
+def decode_image(encoded: bytes) -> np.ndarray:
+    """u8[h, w, 3] RGB from the bytes of an image file, turned as its EXIF tag says."""
+    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("RGB"))
+
+
+def decode_grey(encoded: bytes) -> np.ndarray:
+    """u8[h, w] from the bytes of an image file."""
+    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("L"))
+
+
+def _open(encoded: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(encoded))
+    except UnidentifiedImageError:
+        raise ValueError(f"cannot identify the image that {len(encoded)} bytes hold") from None
+
+
+def decode_record(example: dict, *, where: str) -> Record:
+    """The record of a stored example (see datasets.features) whose images are still encoded.
+
+    `where` names the file in the ValueError that a broken example raises.
+    """
+    image_id = example["image_id"].decode()
+    try:
+        image, grey = decode_image(example["image"]), decode_grey(example["grey"])
+        objects = example["objects"]
+        segmentations = [json.loads(text) for text in objects["segmentation"]]
+        height, width = image.shape[:2]
+        if grey.shape != (height, width):
+            raise ValueError(f"grey map {grey.shape} (h, w), photograph {(height, width)}")
+        record = Record(
+            image_id=image_id,
+            image=image,
+            boxes=np.asarray(objects["bbox"], np.float32).reshape(-1, 4),
+            masks=[to_rle(segmentation, (height, width)) for segmentation in segmentations],
+            polygons=[to_parts(segmentation) for segmentation in segmentations],
+            rank_order=np.asarray(objects["rank_order"], np.float32).reshape(-1),
+            grey=grey,
+        )
+        check_annotation(record.boxes, record.rank_order, record.masks, (height, width))
+        return record
+    except Exception as error:  # whatever the decoders meet in broken bytes
+        raise ValueError(f"{where}, record {image_id}: {error}") from error
+
+
+def to_rle(segmentation: list | dict, image_hw: tuple[int, int]) -> dict:
+    """A COCO RLE from polygons [x0, y0, x1, y1, ..] or from {"size": [h, w], "counts": str}."""
+    check_segmentation(segmentation, image_hw)
+    if isinstance(segmentation, list):
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *image_hw))
+    return {"size": list(image_hw), "counts": segmentation["counts"].encode()}
+
+
+def to_parts(segmentation: list | dict) -> list[np.ndarray]:
+    """The parts f32[v, 2] of polygons [x0, y0, x1, y1, ..]; none of an RLE."""
+    polygons = segmentation if isinstance(segmentation, list) else []
+    return [np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in polygons]

@@ -1,0 +1,70 @@
+"""The inference map: batch -> Detections. Its twin is objective.py, in the same order."""
+
+import dataclasses
+import functools
+
+import jax
+
+from sor_jax.decode.ranks import assign_ranks, assign_ranks_expected, assign_ranks_reference
+from sor_jax.detectors.heads import run_heads
+from sor_jax.models.segmenter import Segmenter
+from sor_jax.structures import Batch, Detections, Proposals
+
+RANK_RULES = {
+    "sequential": assign_ranks,
+    "expected": assign_ranks_expected,
+    "reference": assign_ranks_reference,
+    "reference_mask_rcnn": functools.partial(assign_ranks_reference, threshold=0.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """Finds, segments and ranks the objects of a batch; a subclass adds how its detector finds.
+
+    Attributes:
+      model: the network.
+      rank_rule: "sequential" (the paper's), "expected" (by the mean of a region's ranks),
+        "reference" (the original's, leaves ranks free) or "reference_mask_rcnn" (that of the
+        original's Mask R-CNN, without a threshold).
+    """
+
+    model: Segmenter
+    rank_rule: str = "sequential"
+
+    def __post_init__(self):
+        if self.rank_rule not in RANK_RULES:
+            raise ValueError(
+                f"rank_rule is {self.rank_rule!r}; expected one of {tuple(RANK_RULES)}"
+            )
+
+    def find(self, model, levels, batch: Batch) -> Proposals:
+        """What the detector finds, [B, N]; none in fillers.
+
+        Args:
+          model: the network with its variables.
+          levels: of Segmenter.features.
+          batch: as of Batch; its ground truth is not read.
+        """
+        raise NotImplementedError
+
+    def __call__(self, variables, batch: Batch) -> Detections:
+        """Detections [B, N] in falling box score; fillers have none.
+
+        Args:
+          variables: {"params", "frozen"} of the model.
+          batch: as of Batch; its ground truth is not read.
+        """
+        model = self.model.bind(variables)
+        levels = model.features(batch.image, batch.image_hw)
+        found = self.find(model, levels, batch)
+        outputs = run_heads(self.model, variables, levels, found.boxes, batch.image_hw)
+        assign = jax.vmap(RANK_RULES[self.rank_rule])
+        return Detections(
+            boxes=found.boxes,
+            score=found.score,
+            mask_score=found.score * outputs.mask_iou,
+            mask_prob=jax.nn.sigmoid(outputs.mask_logit),
+            rank_logit=outputs.rank_logit,
+            rank_class=assign(outputs.rank_logit, found.boxes.valid),
+        )

@@ -1,0 +1,107 @@
+"""A split of a data set -> detections -> metrics, rank maps and a gallery."""
+
+import os
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sor_jax.datasets.record import Record
+from sor_jax.decode.paste import paste_mask
+from sor_jax.evaluation.gallery import Album
+from sor_jax.evaluation.truth import truth_of
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored
+from sor_jax.structures import Detections
+
+
+def evaluate(
+    predict: Callable[[dict], Detections],
+    batches: Iterable[tuple[dict, list[Record]]],
+    *,
+    out_dir: str | os.PathLike | None = None,
+    gallery: int = 24,
+    show: Callable[[str, np.ndarray], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+    pool: Callable[[list[Scored]], list[Scored]] | None = None,
+    summarize: bool = True,
+) -> dict[str, float | int | None]:
+    """Scores what a model predicts for every photograph, at the photograph's own size.
+
+    Args:
+      predict: a numpy batch -> Detections of numpy arrays, boxes in network-input pixels.
+      batches: (numpy batch, records of its valid images in their order).
+      out_dir: takes metrics.json, rank_maps/ID.png, gallery/ID.png and gallery.png, each of which
+        appears whole or not at all; None writes nothing.
+      gallery: how many photographs, from the first on, are drawn for `out_dir` and `show`.
+      show: called with the id and the picture u8[H, W, 3] of each of them.
+      progress: called with the number of photographs scored since the last call.
+      pool: turns the photographs of this process into those of all processes that share a data
+        set; None where nobody does.
+      summarize: whether this process writes metrics.json and gallery.png.
+
+    Returns:
+      mae sor images_used images sor_multi multi_images objects_matched objects sa_sor f_measure
+      ndcg_linear ndcg_exp box_ap box_ap50 mask_ap mask_ap50, in this order; None = undefined.
+    """
+    scoreboard = Scoreboard()
+    album = Album(out_dir, gallery, show)
+    for batch, records in batches:
+        detections = predict(batch)
+        for slot, record in zip(np.flatnonzero(batch["valid"]), records, strict=True):
+            prediction = in_photograph(detections, slot, batch["image_hw"][slot], record)
+            truth = truth_of(record)
+            album.add(record, truth, prediction, scoreboard.add(truth, prediction))
+        if progress is not None:
+            progress(len(records))
+    if pool is not None:
+        scoreboard.images = pool(scoreboard.images)
+    metrics = scoreboard.result()
+    if summarize:
+        album.close(metrics)
+    return metrics
+
+
+def in_photograph(
+    detections: Detections, slot: int, image_hw: np.ndarray, record: Record
+) -> Prediction:
+    """The detections of one image of a batch, moved to its photograph; empty boxes are dropped.
+
+    Args:
+      detections: numpy arrays [B, N, ..], boxes in network-input pixels.
+      slot: the image's place in the batch.
+      image_hw: i[2], height and width of the resized photograph inside the network's input.
+      record: the photograph.
+    """
+    hw = record.image.shape[:2]
+    kept = np.flatnonzero(detections.boxes.valid[slot])
+    xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], image_hw, hw)
+    if not np.isfinite(xyxy).all():
+        raise ValueError(
+            f"image {record.image_id}: a predicted box is not finite: the loaded weights are broken"
+        )
+    is_real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    kept, xyxy = kept[is_real], xyxy[is_real]
+    rank_class = detections.rank_class[slot][kept]
+    ranked = np.flatnonzero(rank_class >= 0)
+    encoded, masks = [], np.zeros((len(ranked), *hw), bool)
+    for index, (prob, box) in enumerate(zip(detections.mask_prob[slot][kept], xyxy, strict=True)):
+        mask = paste_mask(prob, box, hw)
+        encoded.append(coco_mask.encode(np.asfortranarray(mask.view(np.uint8))))
+        masks[ranked == index] = mask
+    return Prediction(
+        xyxy=xyxy,
+        score=detections.score[slot][kept],
+        mask_score=detections.mask_score[slot][kept],
+        encoded=encoded,
+        ranked=ranked,
+        masks=masks,
+        rank_class=rank_class[ranked],
+    )
+
+
+def _boxes_in_photograph(
+    xyxy: np.ndarray, image_hw: np.ndarray, photo_hw: tuple[int, int]
+) -> np.ndarray:
+    h, w = photo_hw
+    scale = np.array([w / image_hw[1], h / image_hw[0]] * 2)
+    return np.clip(xyxy * scale, 0, [w, h, w, h])

@@ -1,0 +1,187 @@
+"""The ASSR builder: what it stores, when it prepares, where it writes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from sor_jax.datasets import assr
+from sor_jax.datasets.prepare import LocalBuilder
+from sor_jax.datasets.record import decode_masks
+from sor_jax.datasets.source import RecordSource
+from tests.datasets import assr_tree
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "files"
+    assr_tree.write_split(root, "train")
+    assr_tree.write_split(root, "val", segmentation=assr_tree.rle)
+    assr_tree.write_split(root, "test", segmentation=assr_tree.long_rle)
+    return root
+
+
+def files_of(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_records_are_what_the_files_say(root, tmp_path, split):
+    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    source = RecordSource(builder.data_dir, split)
+    assert [source[i].image_id for i in range(len(source))] == list(assr_tree.IMAGES)
+    for record, objects in zip(source, assr_tree.IMAGES.values(), strict=True):
+        boxes, values = zip(*objects, strict=True)
+        np.testing.assert_array_equal(record.boxes, np.array(boxes, np.float32))
+        np.testing.assert_array_equal(record.rank_order, np.array(values, np.float32))
+        want = np.stack([assr_tree.mask_of(box) for box in boxes])
+        np.testing.assert_array_equal(decode_masks(record.masks, assr_tree.IMAGE_HW), want)
+        grey = np.zeros(assr_tree.IMAGE_HW, np.uint8)
+        for mask, value in zip(want, values, strict=True):
+            grey[mask] = assr_tree.GREYS.get(value, 0)
+        np.testing.assert_array_equal(record.grey, grey)
+
+
+def test_bytes_are_stored_unchanged(root, tmp_path):
+    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "grey")}
+    stored = builder.as_data_source("train", decoders=encoded)
+    for index, image_id in enumerate(assr_tree.IMAGES):
+        assert stored[index]["image"] == (root / f"images/train/{image_id}.jpg").read_bytes()
+        assert stored[index]["grey"] == (root / f"gt/train/{image_id}.png").read_bytes()
+
+
+def test_prepares_once_and_again_after_a_change(root, tmp_path, monkeypatch):
+    before = files_of(root)
+    first = assr.builder(root, cache_dir=tmp_path / "cache")
+    written = files_of(tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBuilder, "download_and_prepare", None)  # a call would raise
+        assert assr.builder(root, cache_dir=tmp_path / "cache").data_dir == first.data_dir
+    assert files_of(root) == before  # the folder is only read
+    assert files_of(tmp_path / "cache") == written
+
+    ranks = root / "rank_order/train/two.json"
+    ranks.write_text(json.dumps({"rank_order": [1.0, 0.9]}))
+    second = assr.builder(root, cache_dir=tmp_path / "cache")
+    assert second.data_dir != first.data_dir
+    np.testing.assert_array_equal(
+        RecordSource(second.data_dir, "train").rank_order(0), np.float32([1.0, 0.9])
+    )
+
+
+def test_a_preparation_that_failed_is_never_read(root, tmp_path):
+    photo = root / "images/test/one.jpg"  # the last record of the last split
+    whole = photo.read_bytes()
+    photo.write_bytes(whole[:200])
+    stamp = photo.stat().st_mtime_ns
+    with pytest.raises(ValueError, match=r"one\.jpg"):
+        assr.builder(root, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.array_record*"))
+    photo.write_bytes(whole)
+    os.utime(photo, ns=(stamp, stamp))
+    assert assr.builder(root, cache_dir=tmp_path / "cache").info.splits["test"].num_examples == 4
+
+
+def test_what_a_killed_preparation_left_is_cleared(root, tmp_path):
+    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    place = tmp_path / "cache/assr" / builder.builder_config.name
+    (place / "1.0.0/dataset_info.json").unlink()  # written last
+    (place / "incomplete.ABCDEF_1.0.0").mkdir()
+    again = assr.builder(root, cache_dir=tmp_path / "cache")
+    assert len(RecordSource(again.data_dir, "train")) == 4
+    assert not list(place.glob("incomplete*"))
+
+
+def test_only_the_splits_that_are_there(tmp_path):
+    assr_tree.write_split(tmp_path / "files", "test")
+    builder = assr.builder(tmp_path / "files", cache_dir=tmp_path / "cache")
+    assert list(builder.info.splits) == ["test"]
+    with pytest.raises(FileNotFoundError, match="train_images.txt does not exist: it has test"):
+        assr.builder(tmp_path / "files", split="train", cache_dir=tmp_path / "cache")
+
+
+def test_two_processes_prepare_once(root, tmp_path):
+    command = [
+        sys.executable,
+        "data/assr/prepare.py",
+        "--root",
+        root,
+        "--cache_dir",
+        tmp_path / "cache",
+    ]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=120) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert sum("Preparing" in err for _, err in outputs) == 1
+    for out, _ in outputs:
+        assert "train       4 photographs" in out
+
+
+def test_a_missing_folder_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        assr.builder(tmp_path / "nowhere", cache_dir=tmp_path / "cache")
+    for part in (
+        "nowhere/train_images.txt",
+        "data/assr/README.md",
+        "python data/assr/prepare.py --root",
+    ):
+        assert part in str(error.value)
+    with pytest.raises(FileNotFoundError, match="config.data.root"):
+        assr.builder("", cache_dir=tmp_path / "cache")
+
+
+def test_neither_tensorflow_nor_jax_is_imported(root, tmp_path):
+    code = (
+        "import sys; from sor_jax.inputs import pad, transforms, source; "
+        f"s = source.open_source('assr', root={str(root)!r}, split='train', "
+        f"cache_dir={str(tmp_path / 'cache')!r}, image_hw=(64, 64)); "
+        "pad.pad_record(s[0], image_hw=(64, 64), max_objects=5); "
+        "assert not {'tensorflow', 'jax'} & set(sys.modules); "
+        "from sor_jax.inputs import loader; "
+        "it = loader.train_iterator(s, image_hw=(64, 64), batch_size=2, max_objects=5, seed=0); "
+        "next(it); it.close(); assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_other_ranks_of_the_same_objects(root, tmp_path):
+    """rank_order_fix with gt_fix, here the values and the greys of the main ranks turned round."""
+    turned, greys = {}, {}
+    for split in ("train", "val", "test"):
+        for kind in ("rank_order_fix", "gt_fix"):
+            (root / kind / split).mkdir(parents=True)
+        for image_id in assr_tree.IMAGES:
+            file = root / "rank_order" / split / f"{image_id}.json"
+            turned[image_id] = json.loads(file.read_text())["rank_order"][::-1]
+            new = root / "rank_order_fix" / split / file.name
+            new.write_text(json.dumps({"rank_order": turned[image_id]}))
+            greys[image_id] = np.full(assr_tree.IMAGE_HW, 7, np.uint8)
+            Image.fromarray(greys[image_id]).save(root / "gt_fix" / split / f"{image_id}.png")
+    builders = {
+        name: assr.builder(root, cache_dir=tmp_path / "cache", rank_field=name)
+        for name in ("rank_order", "rank_order_fix")
+    }
+    assert len({b.data_dir for b in builders.values()}) == 2
+    votes, fixations = (RecordSource(b.data_dir, "val") for b in builders.values())
+    for vote, fixation in zip(votes, fixations, strict=True):
+        want = np.array(turned[fixation.image_id], np.float32)
+        np.testing.assert_array_equal(fixation.rank_order, want)
+        np.testing.assert_array_equal(vote.rank_order, want[::-1])
+        np.testing.assert_array_equal(fixation.grey, greys[fixation.image_id])
+        np.testing.assert_array_equal(fixation.boxes, vote.boxes)
+
+
+def test_ranks_that_are_not_there_are_named(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="rank_order_gaze does not exist.*rank_field"):
+        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
+    with pytest.raises(ValueError, match="rank_field is 'votes'"):
+        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="votes")

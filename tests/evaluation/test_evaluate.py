@@ -1,0 +1,257 @@
+"""evaluate: from detections in network-input pixels to numbers, rank maps and pictures."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from sor_jax.datasets.record import Record, decode_masks
+from sor_jax.evaluation.loop import evaluate, in_photograph
+from sor_jax.metrics.table import table
+from sor_jax.structures import Boxes, Detections
+
+KEYS = [
+    *("mae", "sor", "images_used", "images", "sor_multi", "multi_images"),
+    *("objects_matched", "objects", "sa_sor", "f_measure", "ndcg_linear", "ndcg_exp"),
+    *("box_ap", "box_ap50", "mask_ap", "mask_ap50"),
+]
+BOXES = ((2, 2, 14, 12), (18, 4, 30, 22), (4, 16, 16, 26))
+VALUES = (0.9, 1.0, 0.3)  # the third has no rank
+INPUT = (32, 48)
+
+
+def make_record(image_id="one", *, hw=(28, 40), boxes=BOXES, values=VALUES):
+    masks = np.zeros((len(boxes), *hw), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    grey = np.zeros(hw, np.uint8)
+    for mask, value in zip(masks, values, strict=True):
+        if value > 0.5:
+            grey[mask] = int(255 * value)
+    return Record(
+        image_id=image_id,
+        image=np.random.default_rng(0).integers(0, 256, (*hw, 3), np.uint8),
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        masks=[coco_mask.encode(np.asfortranarray(mask.view(np.uint8))) for mask in masks],
+        polygons=[[]] * len(boxes),
+        rank_order=np.array(values, np.float32),
+        grey=grey,
+    )
+
+
+def make_batch(records, *, size=None, input_hw=INPUT):
+    """What the model sees of the photographs: only how large each is in the input."""
+    size = size or len(records)
+    image_hw = np.zeros((size, 2), np.int32)
+    for slot, record in enumerate(records):
+        h, w = record.image.shape[:2]
+        scale = min(input_hw[0] / h, input_hw[1] / w)
+        image_hw[slot] = int(h * scale + 0.5), int(w * scale + 0.5)
+    valid = np.arange(size) < len(records)
+    return {"image": np.zeros((size, *input_hw, 3), np.uint8), "image_hw": image_hw, "valid": valid}
+
+
+def detections(per_image, *, slots=4):
+    """Detections from (boxes in input pixels, rank classes) of each image; padding is junk."""
+    b = len(per_image)
+    xyxy = np.full((b, slots, 4), np.nan, np.float32)
+    valid = np.zeros((b, slots), bool)
+    rank_class = np.full((b, slots), 4, np.int32)
+    for i, (boxes, ranks) in enumerate(per_image):
+        valid[i, : len(boxes)] = True
+        xyxy[i, : len(boxes)] = np.reshape(boxes, (-1, 4))
+        rank_class[i, : len(ranks)] = ranks
+    score = np.tile(np.linspace(0.9, 0.3, slots, dtype=np.float32), (b, 1))
+    return Detections(
+        boxes=Boxes(xyxy=xyxy, valid=valid),
+        score=score,
+        mask_score=score * 0.5,
+        mask_prob=np.ones((b, slots, 28, 28), np.float32),
+        rank_logit=np.zeros((b, slots, 5), np.float32),
+        rank_class=rank_class,
+    )
+
+
+def perfect(record, image_hw):
+    """The ranked objects' own boxes, moved to the input, and their rank classes."""
+    h, w = record.image.shape[:2]
+    scale = np.array([image_hw[1] / w, image_hw[0] / h] * 2)
+    ranked = record.rank_order > 0.5
+    return record.boxes[ranked] * scale, np.rint(10 * record.rank_order[ranked] - 6).astype(int)
+
+
+def run(records, per_image, **options):
+    batch = make_batch(records)
+    return evaluate(lambda _: detections(per_image), [(batch, records)], **options)
+
+
+def test_right_detections_score_one():
+    record = make_record()
+    metrics = run([record], [perfect(record, make_batch([record])["image_hw"][0])])
+    assert list(metrics) == KEYS
+    assert metrics["mae"] == 0
+    counts = [metrics[k] for k in ("images_used", "images", "multi_images")]
+    assert counts == [1, 1, 1]
+    assert (metrics["objects_matched"], metrics["objects"]) == (2, 2)
+    ones = [k for k in KEYS if k in ("sor", "sor_multi", "sa_sor") or "_ap" in k or "ndcg" in k]
+    assert [metrics[k] for k in ones] == pytest.approx([1] * len(ones))
+
+
+@pytest.mark.parametrize("hw", [(28, 40), (56, 80), (90, 60), (480, 640), (17, 120)])
+def test_boxes_come_back_to_photographs_of_any_size(hw):
+    h, w = hw
+    boxes = [(w // 4, h // 4, w // 2, h // 2), (w // 2, 0, w, h // 4)]
+    record = make_record(hw=hw, boxes=boxes, values=(1.0, 0.9))
+    metrics = run([record], [perfect(record, make_batch([record])["image_hw"][0])])
+    assert metrics["mask_ap"] == pytest.approx(1)
+    assert metrics["mae"] < 2e-4  # the corners of large masks are round
+
+
+def test_a_swapped_order_is_seen_by_every_ranking_metric():
+    record = make_record()
+    boxes, ranks = perfect(record, make_batch([record])["image_hw"][0])
+    metrics = run([record], [(boxes, ranks[::-1])])
+    assert metrics["sor"] == metrics["sor_multi"] == 0
+    assert metrics["sa_sor"] == pytest.approx(-1)
+    assert metrics["box_ap"] == pytest.approx(1)
+    assert metrics["ndcg_linear"] == pytest.approx(0.8)
+
+
+def test_no_detections():
+    record = make_record()
+    metrics = run([record], [([], [])])
+    assert metrics["sor"] is None
+    assert metrics["sor_multi"] is None
+    zero = ("images_used", "objects_matched", "sa_sor", "f_measure", "box_ap", "mask_ap50")
+    assert [metrics[k] for k in zero] == [0] * len(zero)
+    assert metrics["objects"] == 2
+    assert metrics["mae"] == pytest.approx(record.grey.mean() / 255)
+    assert "SOR -- (0 images)" in table(metrics)
+
+
+def test_images_without_objects():
+    empty = make_record(boxes=(), values=())
+    unranked = make_record(values=(0.5, 0.2, 0.0))
+    metrics = run([empty, unranked], [([(0, 0, 10, 10)], [4]), ([], [])])
+    assert (metrics["images"], metrics["images_used"], metrics["objects"]) == (2, 0, 0)
+    undefined = [k for k in KEYS if metrics[k] is None]
+    expected = (
+        "sor sor_multi sa_sor f_measure ndcg_linear ndcg_exp box_ap box_ap50 mask_ap mask_ap50"
+    )
+    assert undefined == expected.split()
+    assert table(metrics).count("--") == len(undefined)
+
+
+def test_no_image_at_all():
+    metrics = evaluate(lambda _: None, [])
+    assert (metrics["images"], metrics["mae"]) == (0, None)
+    assert "SOR -- (0 images)" in table(metrics)
+
+
+def test_fillers_and_padded_slots_change_nothing():
+    record = make_record()
+    batch = make_batch([record], size=3)
+    found = perfect(record, batch["image_hw"][0])
+    junk = ([(0, 0, 30, 30)], [4])
+    full = evaluate(lambda _: detections([found, junk, junk]), [(batch, [record])])
+    assert full == run([record], [found])
+
+
+def test_batches_of_any_size_give_the_same_numbers():
+    records = [make_record(str(i), hw=(28 + i, 40 + 3 * i)) for i in range(5)]
+    batches = [make_batch(records[:2]), make_batch(records[2:4]), make_batch(records[4:], size=2)]
+    found = {r.image_id: perfect(r, make_batch([r])["image_hw"][0]) for r in records}
+    found["3"] = (found["3"][0][:1], found["3"][1][:1])
+    whole = run(records, [found[r.image_id] for r in records])
+    parts = [records[:2], records[2:4], records[4:]]
+    calls = iter(parts)
+
+    def predict(batch):
+        images = [found[r.image_id] for r in next(calls)]
+        return detections(images + [([], [])] * (len(batch["valid"]) - len(images)))
+
+    done = []
+    split = evaluate(predict, zip(batches, parts, strict=True), progress=done.append)
+    assert split == whole
+    assert done == [2, 2, 1]
+
+
+def test_boxes_are_clipped_and_empty_ones_dropped():
+    record = make_record(hw=(32, 48))
+    boxes = [(-9, -9, 10, 10), (50, 4, 60, 9), (40, 20, 99, 99), (5, 5, 5, 9)]
+    found = detections([(boxes, [4, 3, 2, 1])])
+    prediction = in_photograph(found, 0, np.array([32, 48]), record)
+    assert prediction.xyxy.tolist() == [[0, 0, 10, 10], [40, 20, 48, 32]]
+    assert prediction.rank_class.tolist() == [4, 2]
+    np.testing.assert_allclose(prediction.score, found.score[0, [0, 2]])
+    np.testing.assert_array_equal(decode_masks(prediction.encoded, (32, 48)), prediction.masks)
+    assert prediction.masks.sum(axis=(1, 2)).tolist() == [100, 8 * 12]
+
+
+def test_unranked_detections_count_for_ap_alone():
+    record = make_record(hw=(32, 48))
+    boxes, ranks = perfect(record, (32, 48))
+    metrics = run([record], [(boxes, [-1, -1])])
+    assert metrics["mask_ap50"] == pytest.approx(1)
+    assert (metrics["images_used"], metrics["sa_sor"], metrics["f_measure"]) == (0, 0, 0)
+    some = in_photograph(detections([(boxes, [-1, 2])]), 0, np.array([32, 48]), record)
+    assert (some.ranked.tolist(), some.rank_class.tolist()) == ([1], [2])
+    np.testing.assert_array_equal(some.masks[0], decode_masks(record.masks[1:2], (32, 48))[0])
+
+
+def test_a_box_that_is_not_finite_names_the_image():
+    record = make_record("kitchen")
+    with pytest.raises(ValueError, match="kitchen.*not finite"):
+        run([record], [([(np.nan, 0, 4, 4)], [4])])
+
+
+def test_files(tmp_path):
+    records = [make_record("a"), make_record("sub/b", hw=(60, 30)), make_record("c")]
+    found = [perfect(r, make_batch([r])["image_hw"][0]) for r in records]
+    found[2] = ([], [])
+    shown = []
+    metrics = run(
+        records,
+        found,
+        out_dir=tmp_path / "out",
+        gallery=2,
+        show=lambda name, picture: shown.append((name, picture.shape, picture.dtype)),
+    )
+    out = tmp_path / "out"
+    files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    maps, panels = [f"rank_maps/{n}.png" for n in ("a", "c", "sub_b")], ["a.png", "sub_b.png"]
+    assert files == ["gallery.png", *[f"gallery/{p}" for p in panels], "metrics.json", *maps]
+    saved = json.loads((out / "metrics.json").read_text())
+    assert list(saved) == KEYS
+    assert saved == metrics
+    np.testing.assert_array_equal(Image.open(out / "rank_maps/a.png"), records[0].grey)
+    assert not np.asarray(Image.open(out / "rank_maps/c.png")).any()
+    assert [name for name, _, _ in shown] == ["a", "sub/b"]
+    assert all(shape[2] == 3 and dtype == np.uint8 for _, shape, dtype in shown)
+
+
+def test_files_of_a_second_run_replace_the_first(tmp_path):
+    record = make_record()
+    found = perfect(record, make_batch([record])["image_hw"][0])
+    run([record], [found], out_dir=tmp_path)
+    run([record], [([], [])], out_dir=tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text())["sor"] is None
+    assert not np.asarray(Image.open(tmp_path / "rank_maps/one.png")).any()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_fifty_detections_a_photograph_are_scored_fast():
+    rng = np.random.default_rng(0)
+    hw = (480, 640)
+    corner = rng.integers(0, 300, (50, 2))
+    boxes = np.concatenate([corner, corner + rng.integers(40, 170, (50, 2))], axis=1)
+    record = make_record(hw=hw, boxes=boxes[:5].tolist(), values=(1.0, 0.9, 0.8, 0.7, 0.6))
+    found = detections([(boxes, [4, 3, 2, 1, 0] + [-1] * 45)], slots=50)
+    found = found.replace(mask_prob=rng.random((1, 50, 28, 28)).astype(np.float32))
+    batch = make_batch([record], input_hw=hw)
+    start = time.process_time()
+    evaluate(lambda _: found, [(batch, [record])] * 4)
+    assert (time.process_time() - start) / 4 < 0.6  # about 0.1 s on an idle core
