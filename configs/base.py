@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
             "root": "",
             "rank_field": "rank_order",  # the folder of the ranks, of several that root may have
             "cache_dir": "",  # "" for ~/.cache/sor_jax
-            "image_hw": (480, 640),
+            "canvas_hw": (480, 640),
             "max_objects": 5,
             # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
             "max_edges": 192,

@@ -10,7 +10,7 @@ from configs import base
 
 def get_config():
     config = base.get_config()
-    config.data.update(name="scenes", image_hw=(128, 160), flip=True, max_edges=0)
+    config.data.update(name="scenes", canvas_hw=(128, 160), flip=True, max_edges=0)
     model = config.model
     model.backbone, model.norm = "vovnet19_slim", "group"
     model.update(pixel_order="rgb", pixel_mean=(128.0,) * 3, pixel_std=(64.0,) * 3)

@@ -11,7 +11,7 @@ from configs import base
 
 def get_config():
     config = base.get_config()
-    config.data.update(image_hw=(192, 256), flip=True)
+    config.data.update(canvas_hw=(192, 256), flip=True)
     model = config.model
     model.backbone, model.norm = "vovnet19_slim", "group"
     model.update(pixel_order="rgb", pixel_mean=(123.675, 116.28, 103.53))

@@ -26,7 +26,7 @@ from configs import base
 def get_config():
     config = base.get_config()
     # Photographs of 480x640 become 240x320; the rest of the input is padding.
-    config.data.update(image_hw=(256, 320), flip=True, max_edges=0)
+    config.data.update(canvas_hw=(256, 320), flip=True, max_edges=0)
     model = config.model
     model.backbone = "efficientnet_lite0"
     model.update(pixel_order="rgb", pixel_mean=(127.0,) * 3, pixel_std=(128.0,) * 3)

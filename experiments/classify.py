@@ -67,13 +67,13 @@ def _classify(source, images):
     checkpoint = read_checkpoint(source)
     given = EFFICIENTNET_LITE.normalisation(checkpoint)
     x = (images - jnp.array(given.pixel_mean)) / jnp.array(given.pixel_std)
-    image_hw = jnp.full((len(images), 2), SIDE)
+    valid_hw = jnp.full((len(images), 2), SIDE)
     model = Classifier(EFFICIENTNET_LITES["efficientnet_lite0"])
-    shapes = jax.eval_shape(model.init, jax.random.key(0), x, image_hw)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x, valid_hw)
     result = fit(checkpoint.arrays, EFFICIENTNET_LITE, shapes)
     if gaps := result.of(MISSING, MISMATCH):
         raise SystemExit(f"{source} does not fit the model: {gaps[:3]}")
-    return jax.nn.softmax(jax.jit(model.apply)(result.variables(), x, image_hw))
+    return jax.nn.softmax(jax.jit(model.apply)(result.variables(), x, valid_hw))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Batch:
     """Photographs of one padded size with their ground truth."""
 
     image: jax.Array  # u8[B, H, W, 3] RGB; the photograph is at the top left
-    image_hw: jax.Array  # i32[B, 2] height and width of the photograph inside the padding
+    valid_hw: jax.Array  # i32[B, 2] height and width of the photograph inside the padding
     gt: GroundTruth
     valid: jax.Array  # bool[B] False = a filler that completes the batch
 

@@ -86,18 +86,18 @@ def small_rcnn():
     return config, model, jax.tree_util.tree_map_with_path(spread, variables)
 
 
-def made_up_batch(seed=0, *, photo_hw=(64, 96), image_hw=(64, 96), images=2, objects=3, slots=4):
+def made_up_batch(seed=0, *, photo_hw=(64, 96), canvas_hw=(64, 96), images=2, objects=3, slots=4):
     """Noise with a brighter rectangle for each object; padding of other values than 0.
 
     The first object of an image has a polygon, the others are known by their bitmaps.
     """
     rng = np.random.default_rng(seed)
     h, w = photo_hw
-    image = np.full((images, *image_hw, 3), 77, np.uint8)
+    image = np.full((images, *canvas_hw, 3), 77, np.uint8)
     image[:, :h, :w] = rng.integers(0, 120, (images, h, w, 3))
     xyxy = np.zeros((images, slots, 4), np.float32)
     edges = np.zeros((images, slots, 6, 4), np.float32)
-    masks = np.zeros((images, slots, *image_hw), np.uint8)
+    masks = np.zeros((images, slots, *canvas_hw), np.uint8)
     for b in range(images):
         for m in range(objects):
             x0, y0 = rng.integers(0, w - 32), rng.integers(0, h - 24)

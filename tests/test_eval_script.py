@@ -47,7 +47,7 @@ def tiny_config(root, cache):
     config = base.get_config()
     with config.unlocked():
         config.data.update({"name": "assr", "root": str(root), "cache_dir": str(cache)})
-        config.data.image_hw = (64, 64)
+        config.data.canvas_hw = (64, 64)
         config.eval.batch_size = 2
         model = config.model
         model.update({"backbone": "vovnet19_slim", "norm": "group"})

@@ -18,7 +18,7 @@ from tests.small import small_config
 
 def get_config():
     config = small_config()
-    config.data.update(image_hw=(64, 64), num_workers=1, cache_dir={cache!r})
+    config.data.update(canvas_hw=(64, 64), num_workers=1, cache_dir={cache!r})
     config.data.num_scenes.update(train=12, val=4, test=4)
     config.train.update(steps=2, batch_size=2, log_every=1, eval_every=0, checkpoint_every=0)
     config.eval.update(max_images=3, batch_size=2, best_metric="mae")

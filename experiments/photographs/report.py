@@ -98,7 +98,7 @@ def _score(config, source, splits) -> dict[str, Row]:
     for batch, records in _batches(config, splits):
         found, ranked = find(variables, batch), rank(variables, batch)
         for slot, record in enumerate(records):
-            truth, hw = truth_of(record), batch["image_hw"][slot]
+            truth, hw = truth_of(record), batch["valid_hw"][slot]
             own = in_photograph(found, slot, hw, record)
             order = ranked.rank_class[slot][np.asarray(batch["gt_valid"][slot])]
             rows[""].add(record, own, truth)

@@ -16,26 +16,26 @@ _SIDES = (0.03, 0.08, 0.2, 0.38, 0.62, 0.93, 1.0)
 _CORNERS = 24  # of a polygon
 
 
-def made_up_batch(batch_size: int, image_hw, max_objects: int, max_edges: int) -> dict:
+def made_up_batch(batch_size: int, canvas_hw, max_objects: int, max_edges: int) -> dict:
     """A loader's batch of coarse noise, each image with 1 to `max_objects` ellipses on it.
 
     Their boxes are as large as those of ranked objects in photographs.
     """
     rng = np.random.default_rng(0)
-    size = np.array(image_hw[::-1], np.float32)
-    y, x = np.mgrid[: image_hw[0], : image_hw[1]] + 0.5
+    size = np.array(canvas_hw[::-1], np.float32)
+    y, x = np.mgrid[: canvas_hw[0], : canvas_hw[1]] + 0.5
     angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     shape = (batch_size, max_objects)
     batch = {
-        "image": rng.integers(0, 160, (batch_size, *(n // 16 for n in image_hw), 3), np.uint8)
+        "image": rng.integers(0, 160, (batch_size, *(n // 16 for n in canvas_hw), 3), np.uint8)
         .repeat(16, 1)
         .repeat(16, 2),
-        "image_hw": np.tile(np.array(image_hw, np.int32), (batch_size, 1)),
+        "valid_hw": np.tile(np.array(canvas_hw, np.int32), (batch_size, 1)),
         "valid": np.ones(batch_size, bool),
         "gt_boxes": np.zeros((*shape, 4), np.float32),
         "gt_valid": np.arange(max_objects) < rng.integers(1, max_objects + 1, (batch_size, 1)),
         "gt_rank_class": np.tile(4 - np.arange(max_objects, dtype=np.int32), (batch_size, 1)),
-        "gt_masks": np.zeros((*shape, *image_hw), np.uint8),
+        "gt_masks": np.zeros((*shape, *canvas_hw), np.uint8),
         "gt_edges": np.zeros((*shape, max_edges, 4), np.float32),
         "gt_edge_part": np.zeros((*shape, max_edges), np.int32),
         "gt_edge_valid": np.zeros((*shape, max_edges), bool),

@@ -32,7 +32,7 @@ class Speed:
         self._device = jax.devices()[0]
         self._mesh = make_mesh([self._device])
         data = config.data
-        made_up = made_up_batch(batch_size, tuple(data.image_hw), data.max_objects, data.max_edges)
+        made_up = made_up_batch(batch_size, tuple(data.canvas_hw), data.max_objects, data.max_edges)
         self._batch = put(made_up, self._mesh)
         self._model = build_model(config)
         self._objective = with_regions(

@@ -111,7 +111,7 @@ def one_an_object(part: Regions, key) -> Regions:
         valid=is_owner.any(axis=-1),
         owner=chosen(part.owner),
         rank_class=chosen(part.rank_class),
-        image_hw=part.image_hw,
+        valid_hw=part.valid_hw,
     )
 
 
@@ -166,7 +166,7 @@ def _logits(head, part: Regions, train):
     pooled = part.pooled.astype(jnp.float32)
     # The mask probability joins the features only in the original's own configs.
     mask_prob = jnp.zeros((*part.valid.shape, 2 * pooled.shape[2], 2 * pooled.shape[3]))
-    tokens = head.tokens(pooled, mask_prob, part.xyxy, part.image_hw)
+    tokens = head.tokens(pooled, mask_prob, part.xyxy, part.valid_hw)
     return head.interact(tokens, part.valid, train=train)
 
 

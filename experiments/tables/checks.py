@@ -124,7 +124,7 @@ def main(_):
     variables = trained_variables(config, _WORKDIR.value)
     branch = load_tree(pathlib.Path(_BRANCH.value)) if _BRANCH.value else None
     scores_of = scorer(config, variables, branch=branch, shrink=_SHRINK.value)
-    image_hw = tuple(config.data.image_hw)
+    image_hw = tuple(config.data.canvas_hw)
     results = run_checks(scores_of, image_hw=image_hw, scenes=_SCENES.value)
     for name, result in results.items():
         print(

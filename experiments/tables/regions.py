@@ -27,7 +27,7 @@ class Regions(NamedTuple):
     valid: np.ndarray  # bool[N, R]
     owner: np.ndarray  # i32[N, R] the object that a region shows, 0 .. M - 1; NO_RANK if unknown
     rank_class: np.ndarray  # i32[N, R] of that object, NO_RANK if unknown
-    image_hw: np.ndarray  # i32[N, 2]
+    valid_hw: np.ndarray  # i32[N, 2]
 
 
 class Scene(NamedTuple):
@@ -54,13 +54,13 @@ def training_regions(
 
     def sample(variables, batch: Batch):
         model = objective.model.bind(variables)
-        levels = model.features(batch.image, batch.image_hw)
+        levels = model.features(batch.image, batch.valid_hw)
         keys = image_keys(jax.random.key(0), len(batch.valid))
         _, rois = objective.detect(model, levels, batch, batch.gt, keys)
-        pooled, _ = model.pool(levels, rois.boxes, batch.image_hw)
+        pooled, _ = model.pool(levels, rois.boxes, batch.valid_hw)
         rank_class = jnp.take_along_axis(batch.gt.rank_class, rois.gt_index, axis=1)
         known = [jnp.where(rois.boxes.valid, x, NO_RANK) for x in (rois.gt_index, rank_class)]
-        return Regions(small(pooled, shrink), *_boxes(rois.boxes), *known, batch.image_hw)
+        return Regions(small(pooled, shrink), *_boxes(rois.boxes), *known, batch.valid_hw)
 
     sample, parts = _compiled(sample), []
     for batch, records in _batches(config, "train"):
@@ -80,12 +80,12 @@ def found_regions(
     def find(variables, batch: Batch):
         found = predictor(variables, batch)
         bound = model.bind(variables)
-        levels = bound.features(batch.image, batch.image_hw)
-        pooled, _ = bound.pool(levels, found.boxes, batch.image_hw)
+        levels = bound.features(batch.image, batch.valid_hw)
+        pooled, _ = bound.pool(levels, found.boxes, batch.valid_hw)
         slot = jnp.arange(found.boxes.valid.shape[1], dtype=jnp.int32)
         slot = jnp.where(found.boxes.valid, slot, NO_RANK)
         unknown = [jnp.full_like(slot, NO_RANK)] * 2
-        regions = Regions(small(pooled, shrink), *_boxes(found.boxes), *unknown, batch.image_hw)
+        regions = Regions(small(pooled, shrink), *_boxes(found.boxes), *unknown, batch.valid_hw)
         return regions, dataclasses.replace(found, rank_class=slot)
 
     find, parts, scenes = _compiled(find), [], []
@@ -94,7 +94,7 @@ def found_regions(
         parts.append(_first(regions, len(records)))
         for slot, record in enumerate(records):
             truth = truth_of(record)
-            prediction = in_photograph(found, slot, batch["image_hw"][slot], record)
+            prediction = in_photograph(found, slot, batch["valid_hw"][slot], record)
             scenes.append(Scene(truth, prediction, mask_iou(truth.encoded, prediction.encoded)))
         progress(len(records))
     return jax.tree.map(lambda *rows: np.concatenate(rows), *parts), scenes
@@ -111,7 +111,7 @@ def _first(regions: Regions, count: int) -> Regions:
 def _batches(config, split):
     return eval_batches(
         open_split(config, split),
-        image_hw=tuple(config.data.image_hw),
+        canvas_hw=tuple(config.data.canvas_hw),
         batch_size=config.eval.batch_size,
         max_objects=config.data.max_objects,
     )

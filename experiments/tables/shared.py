@@ -123,7 +123,7 @@ class SharedDetector:
         data = self.config.data
         return {
             "weights": fingerprint(self.variables()),
-            "data": [data.name, data.root, data.rank_field, *data.image_hw],
+            "data": [data.name, data.root, data.rank_field, *data.canvas_hw],
             "images": self._length("train"),
             "slots": self.config.model.roi_slots,
             "shrink": self.shrink,

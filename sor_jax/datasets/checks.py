@@ -12,7 +12,7 @@ SLACK = 1.0  # pixels that rounding may move a box beyond the photograph
 
 
 def check_annotation(
-    boxes: np.ndarray, rank_order: np.ndarray, masks: list[dict], image_hw: tuple[int, int]
+    boxes: np.ndarray, rank_order: np.ndarray, masks: list[dict], photo_hw: tuple[int, int]
 ) -> None:
     """Raises ValueError where objects of a photograph cannot be true.
 
@@ -20,7 +20,7 @@ def check_annotation(
       boxes: f[n, 4] x0 y0 x1 y1 in pixels of the photograph.
       rank_order: f[n] 1.0 .9 .8 .7 .6 for ranks 1..5, each at most once, at most .5 for none.
       masks: n COCO RLEs; that of an object with a rank has a pixel.
-      image_hw: height and width of the photograph.
+      photo_hw: height and width of the photograph.
     """
     if not len(boxes) == len(rank_order) == len(masks):
         raise ValueError(
@@ -28,14 +28,14 @@ def check_annotation(
             "of an object is expected"
         )
     for index, box in enumerate(boxes):
-        _check_box(index, box, image_hw)
+        _check_box(index, box, photo_hw)
     _check_ranks(rank_order)
     for index, (mask, value) in enumerate(zip(masks, rank_order, strict=True)):
         if value > 0.5 and not coco_mask.area(mask):
             raise ValueError(f"object {index} has a rank, but its mask has no pixel")
 
 
-def check_segmentation(segmentation: list | dict, image_hw: tuple[int, int]) -> None:
+def check_segmentation(segmentation: list | dict, photo_hw: tuple[int, int]) -> None:
     """Raises ValueError unless these are polygons or a compressed RLE that pycocotools can read.
 
     It trusts what it is given: it would read past the end of a short RLE and walk for hours
@@ -43,14 +43,14 @@ def check_segmentation(segmentation: list | dict, image_hw: tuple[int, int]) -> 
     """
     if isinstance(segmentation, dict):
         size, counts = segmentation.get("size"), segmentation.get("counts")
-        if size not in (list(image_hw), tuple(image_hw)):
-            raise ValueError(f"mask of {size} (h, w), photograph {list(image_hw)}")
-        if not isinstance(counts, str) or rle_length(counts) != image_hw[0] * image_hw[1]:
+        if size not in (list(photo_hw), tuple(photo_hw)):
+            raise ValueError(f"mask of {size} (h, w), photograph {list(photo_hw)}")
+        if not isinstance(counts, str) or rle_length(counts) != photo_hw[0] * photo_hw[1]:
             raise ValueError(f"the RLE's counts do not add up to {size[0]} x {size[1]} pixels")
         return
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError("segmentation is neither a list of polygons nor an RLE")
-    height, width = image_hw
+    height, width = photo_hw
     for polygon in segmentation:
         if not is_numbers(polygon) or len(polygon) % 2 or len(polygon) < 6:
             raise ValueError("a polygon is not a list of three or more points x y")
@@ -95,14 +95,14 @@ def is_numbers(values) -> bool:
     )
 
 
-def _check_box(index: int, box: np.ndarray, image_hw: tuple[int, int]) -> None:
+def _check_box(index: int, box: np.ndarray, photo_hw: tuple[int, int]) -> None:
     named = f"object {index}: bbox is {[round(float(side), 2) for side in box]}"
     x0, y0, x1, y1 = (float(side) for side in box)
     if not np.isfinite(box).all() or x1 < x0 or y1 < y0:
         raise ValueError(f"{named}; expected x0 y0 x1 y1 in pixels with x0 <= x1, y0 <= y1")
     if x1 == x0 or y1 == y0:
         raise ValueError(f"{named}; it has no area")
-    height, width = image_hw
+    height, width = photo_hw
     if min(x0, y0) < -SLACK or x1 > width + SLACK or y1 > height + SLACK:
         raise ValueError(f"{named}; it reaches out of the photograph of {width} x {height}")
 

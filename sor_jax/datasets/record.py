@@ -55,10 +55,10 @@ def ranked_indices(rank_order: np.ndarray) -> np.ndarray:
     return order[value[order] > 0.5]
 
 
-def decode_masks(masks: list[dict], image_hw: tuple[int, int]) -> np.ndarray:
+def decode_masks(masks: list[dict], photo_hw: tuple[int, int]) -> np.ndarray:
     """bool[n, h, w] from n COCO RLEs; [0, h, w] when there are none."""
     if not masks:
-        return np.zeros((0, *image_hw), bool)
+        return np.zeros((0, *photo_hw), bool)
     columns = coco_mask.decode(masks)  # u8[h, w, n], column-major
     return np.ascontiguousarray(columns.transpose(2, 0, 1)).view(bool)
 
@@ -108,12 +108,12 @@ def decode_record(example: dict, *, where: str) -> Record:
         raise ValueError(f"{where}, record {image_id}: {error}") from error
 
 
-def to_rle(segmentation: list | dict, image_hw: tuple[int, int]) -> dict:
+def to_rle(segmentation: list | dict, photo_hw: tuple[int, int]) -> dict:
     """A COCO RLE from polygons [x0, y0, x1, y1, ..] or from {"size": [h, w], "counts": str}."""
-    check_segmentation(segmentation, image_hw)
+    check_segmentation(segmentation, photo_hw)
     if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *image_hw))
-    return {"size": list(image_hw), "counts": segmentation["counts"].encode()}
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *photo_hw))
+    return {"size": list(photo_hw), "counts": segmentation["counts"].encode()}
 
 
 def to_parts(segmentation: list | dict) -> list[np.ndarray]:

@@ -21,14 +21,14 @@ def open_source(
     root: str | os.PathLike | None,
     split: str,
     cache_dir: str | os.PathLike | None,
-    image_hw: tuple[int, int],
+    canvas_hw: tuple[int, int],
     num_scenes: Mapping[str, int] = scenes.NUM_SCENES,
     on_error: str = "raise",
     rank_field: str = "rank_order",
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
-    `root` is the folder of the files ("assr") and `rank_field` that of the ranks in it; `image_hw`
+    `root` is the folder of the files ("assr") and `rank_field` that of the ranks in it; `canvas_hw`
     and `num_scenes` (split -> number) are of what is drawn ("scenes"). `cache_dir` holds the
     prepared records; None is prepare.default_cache_dir(). With `on_error` "skip" damaged
     records are left out when they are prepared; a warning tells of each.
@@ -38,7 +38,7 @@ def open_source(
             root, split=split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
         )
     elif name == "scenes":
-        builder = scenes.builder(image_hw=image_hw, num_scenes=num_scenes, cache_dir=cache_dir)
+        builder = scenes.builder(image_hw=canvas_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
     if split not in builder.info.splits:
@@ -57,7 +57,7 @@ def open_split(config, split: str):
         root=data.root,
         split=split,
         cache_dir=data.cache_dir or None,
-        image_hw=tuple(data.image_hw),
+        canvas_hw=tuple(data.canvas_hw),
         num_scenes=data.num_scenes.to_dict(),
         on_error=data.on_error,
         rank_field=data.rank_field,

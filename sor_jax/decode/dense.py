@@ -47,14 +47,14 @@ def decode_images(
     dense: DenseOutputs,
     points: Points,
     where: jax.Array,
-    image_hw: jax.Array,
+    valid_hw: jax.Array,
     *,
     clip: bool,
     **settings,
 ) -> Proposals:
     """`proposals` of every image of a batch [B, P], with its settings.
 
-    `where` bool[B, P] and image_hw i32[B, 2] are those of each photograph; `clip` cuts the boxes to
+    `where` bool[B, P] and valid_hw i32[B, 2] are those of each photograph; `clip` cuts the boxes to
     it and drops those that turn empty.
     """
 
@@ -65,7 +65,7 @@ def decode_images(
         xyxy = boxes.clip(found.boxes.xyxy, hw)
         return Proposals(Boxes(xyxy, found.boxes.valid & ~boxes.is_empty(xyxy)), found.score)
 
-    return jax.vmap(one)(dense, where, image_hw)
+    return jax.vmap(one)(dense, where, valid_hw)
 
 
 def _best_of_each_level(score: jax.Array, level: np.ndarray, top: int) -> jax.Array:

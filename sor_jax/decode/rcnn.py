@@ -15,7 +15,7 @@ def propose(
     outputs: AnchorOutputs,
     anchors: Anchors,
     where: jax.Array,
-    image_hw: jax.Array,
+    valid_hw: jax.Array,
     *,
     pre_nms_top: int,
     max_proposals: int,
@@ -24,7 +24,7 @@ def propose(
     """The best boxes of one image's anchors [A], N = max_proposals, in falling logit.
 
     Takes of each level the `pre_nms_top` anchors (within `where` bool[A]) of highest logit, cuts
-    their boxes to the photograph of image_hw i32[2], drops empty ones and suppresses within the
+    their boxes to the photograph of valid_hw i32[2], drops empty ones and suppresses within the
     level. Equal logits: finer level first, then row-major. Padded slots hold empty boxes and score
     0. No gradient flows back.
     """
@@ -35,7 +35,7 @@ def propose(
         of_level = slice(start, start + size)
         score, index = jax.lax.top_k(logit[of_level], min(pre_nms_top, size))
         delta, source = outputs.delta[of_level][index], jnp.asarray(anchors.xyxy[of_level])[index]
-        xyxy = boxes.clip(decode(delta, source, ANCHOR_WEIGHTS), image_hw)
+        xyxy = boxes.clip(decode(delta, source, ANCHOR_WEIGHTS), valid_hw)
         valid = (score > -jnp.inf) & ~boxes.is_empty(xyxy)
         valid = suppress(xyxy, valid, threshold=nms_threshold)
         kept.append((xyxy, jnp.where(valid, score, -jnp.inf)))
@@ -51,7 +51,7 @@ def propose(
 def detections(
     outputs: RegionBoxes,
     regions: Boxes,
-    image_hw: jax.Array,
+    valid_hw: jax.Array,
     *,
     max_detections: int,
     class_threshold: float,
@@ -60,11 +60,11 @@ def detections(
     """The objects among one image's regions [R], N = max_detections, in falling score.
 
     A region's score is its probability of being no background; those above `class_threshold` are
-    moved by their offsets, cut to the photograph of image_hw i32[2], dropped where empty, and
+    moved by their offsets, cut to the photograph of valid_hw i32[2], dropped where empty, and
     suppressed. Equal scores: the first. Padded slots hold empty boxes and score 0.
     """
     score = jax.nn.softmax(outputs.class_logit, axis=-1)[:, 0]
-    xyxy = boxes.clip(decode(outputs.delta, regions.xyxy, REGION_WEIGHTS), image_hw)
+    xyxy = boxes.clip(decode(outputs.delta, regions.xyxy, REGION_WEIGHTS), valid_hw)
     keep = regions.valid & (score > class_threshold) & ~boxes.is_empty(xyxy)
     index, valid = nms(xyxy, score, keep, threshold=nms_threshold, max_outputs=max_detections)
     xyxy = jnp.where(valid[:, None], xyxy[index], 0.0)

@@ -19,13 +19,13 @@ from sor_jax.targets.rois import select_rois
 class _Decoding:
     """Raw outputs -> boxes, alike in both maps but for its settings."""
 
-    def decode(self, dense, points, where, image_hw, count: int) -> Proposals:
+    def decode(self, dense, points, where, valid_hw, count: int) -> Proposals:
         """Boxes [B, count], cut to the photograph if so configured."""
         return decode_images(
             dense,
             points,
             where,
-            image_hw,
+            valid_hw,
             clip=self.clip_boxes,
             class_threshold=self.class_threshold,
             nms_threshold=self.nms_threshold,
@@ -52,9 +52,9 @@ class CenterMaskObjective(_Decoding, Objective):
     def detect(self, model, levels, batch: Batch, gt: GroundTruth, keys):
         """As of Objective."""
         points, where = _points(batch)
-        dense = model.detect(levels, batch.image_hw)
+        dense = model.detect(levels, batch.valid_hw)
         losses = self.detection_losses(dense, gt, points, where)
-        proposals = self.propose(dense, points, where, batch.image_hw)
+        proposals = self.propose(dense, points, where, batch.valid_hw)
         return losses, self.sample(proposals, gt)
 
     def detection_losses(self, dense, gt: GroundTruth, points, where) -> dict[str, SumCount]:
@@ -69,9 +69,9 @@ class CenterMaskObjective(_Decoding, Objective):
             ),
         }
 
-    def propose(self, dense, points, where, image_hw) -> Proposals:
+    def propose(self, dense, points, where, valid_hw) -> Proposals:
         """The detector's proposals [B, max_proposals], cut to the photograph if so configured."""
-        return self.decode(dense, points, where, image_hw, self.max_proposals)
+        return self.decode(dense, points, where, valid_hw, self.max_proposals)
 
     def sample(self, proposals: Proposals, gt: GroundTruth) -> Rois:
         """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
@@ -97,12 +97,12 @@ class CenterMaskPredictor(_Decoding, Predictor):
     def find(self, model, levels, batch: Batch) -> Proposals:
         """As of Predictor."""
         points, where = _points(batch)
-        dense = model.detect(levels, batch.image_hw)
-        return self.decode(dense, points, where, batch.image_hw, self.max_detections)
+        dense = model.detect(levels, batch.valid_hw)
+        return self.decode(dense, points, where, batch.valid_hw, self.max_detections)
 
 
 def _points(batch: Batch):
     """The pyramid's points, and which of them bool[B, P] lie in the photographs."""
     points = grid.points(batch.image.shape[1:3], STRIDES)
-    where = jax.vmap(lambda hw: grid.inside(points, hw))(batch.image_hw)
+    where = jax.vmap(lambda hw: grid.inside(points, hw))(batch.valid_hw)
     return points, where & batch.valid[:, None]

@@ -31,7 +31,7 @@ def run_heads(
     variables: dict,
     levels,
     boxes: Boxes,
-    image_hw,
+    valid_hw,
     *,
     mask_gradient: bool = False,
     raw_mask: bool = False,
@@ -44,7 +44,7 @@ def run_heads(
       model, variables: the network.
       levels: of Segmenter.features.
       boxes: [B, R]; cheapest when the valid slots come first.
-      image_hw: i32[B, 2] size of the photograph inside the padding.
+      valid_hw: i32[B, 2] size of the photograph inside the padding.
       mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
       raw_mask: show the ranking head mask logits, not probabilities.
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
@@ -53,13 +53,13 @@ def run_heads(
     apply = functools.partial(model.apply, variables)
 
     def chunk_outputs(boxes):
-        pooled, undersampled = apply(levels, boxes, image_hw, method="pool")
+        pooled, undersampled = apply(levels, boxes, valid_hw, method="pool")
         logit = apply(pooled, method="masks")
         seen = logit if mask_gradient else jax.lax.stop_gradient(logit)
         prob = jax.nn.sigmoid(seen)
         iou = apply(pooled, prob, method="mask_iou")
         mask = seen if raw_mask else prob
-        tokens = apply(pooled, mask, boxes, image_hw, method="tokens")
+        tokens = apply(pooled, mask, boxes, valid_hw, method="tokens")
         return logit, iou, tokens, undersampled.astype(jnp.float32)
 
     chunk_outputs = jax.checkpoint(chunk_outputs) if remat else chunk_outputs

@@ -19,7 +19,7 @@ from sor_jax.targets.rcnn import RegionTargets, anchor_targets, region_targets
 class _Proposing:
     """The first stage, alike in both maps but for its settings."""
 
-    def propose(self, outputs: AnchorOutputs, anchors, where, image_hw) -> Proposals:
+    def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
         """Proposals [B, max_proposals], cut to the photograph."""
         return jax.vmap(
             lambda *image: decode.propose(
@@ -30,7 +30,7 @@ class _Proposing:
                 max_proposals=self.max_proposals,
                 nms_threshold=self.nms_threshold,
             )
-        )(outputs, where, image_hw)
+        )(outputs, where, valid_hw)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +56,15 @@ class MaskRcnnObjective(_Proposing, Objective):
     def detect(self, model, levels, batch: Batch, gt: GroundTruth, keys):
         """As of Objective."""
         anchors, where = _anchors(batch)
-        outputs = model.detect(levels, batch.image_hw)
+        outputs = model.detect(levels, batch.valid_hw)
         losses = self.anchor_losses(outputs, gt, anchors, where, keys)
         # What the RPN's mean is taken over is fixed: anchors that an image lacks count, too.
         size = self.sampled_anchors * jnp.sum(batch.valid, dtype=jnp.float32)
         losses = {name: (total, size) for name, (total, _) in losses.items()}
 
-        proposals = self.propose(outputs, anchors, where, batch.image_hw)
+        proposals = self.propose(outputs, anchors, where, batch.valid_hw)
         target = self.sample(proposals, gt, keys)
-        boxes = model.boxes(levels, target.boxes, batch.image_hw)
+        boxes = model.boxes(levels, target.boxes, batch.valid_hw)
         losses["box_class"] = rcnn_losses.class_loss(
             boxes.class_logit, target.foreground, target.boxes.valid
         )
@@ -133,9 +133,9 @@ class MaskRcnnPredictor(_Proposing, Predictor):
     def find(self, model, levels, batch: Batch) -> Proposals:
         """As of Predictor."""
         anchors, where = _anchors(batch)
-        outputs = model.detect(levels, batch.image_hw)
-        proposals = self.propose(outputs, anchors, where, batch.image_hw)
-        boxes = model.boxes(levels, proposals.boxes, batch.image_hw)
+        outputs = model.detect(levels, batch.valid_hw)
+        proposals = self.propose(outputs, anchors, where, batch.valid_hw)
+        boxes = model.boxes(levels, proposals.boxes, batch.valid_hw)
         return jax.vmap(
             lambda *image: decode.detections(
                 *image,
@@ -143,11 +143,11 @@ class MaskRcnnPredictor(_Proposing, Predictor):
                 class_threshold=self.class_threshold,
                 nms_threshold=self.box_nms_threshold,
             )
-        )(boxes, proposals.boxes, batch.image_hw)
+        )(boxes, proposals.boxes, batch.valid_hw)
 
 
 def _anchors(batch: Batch):
     """The pyramid's anchors, and which of them bool[B, A] belong to the photographs."""
     anchors = ops.anchors(batch.image.shape[1:3], STRIDES, ANCHOR_SIDES)
-    where = jax.vmap(lambda hw: ops.inside(anchors, hw))(batch.image_hw)
+    where = jax.vmap(lambda hw: ops.inside(anchors, hw))(batch.valid_hw)
     return anchors, where & batch.valid[:, None]

@@ -92,20 +92,20 @@ class Objective:
             boxes=Boxes(batch.gt.boxes.xyxy, batch.gt.boxes.valid & batch.valid[:, None]),
         )
 
-        levels = model.features(batch.image, batch.image_hw)
+        levels = model.features(batch.image, batch.valid_hw)
         losses, rois = self.detect(model, levels, batch, gt, keys)
         outputs = run_heads(
             self.model,
             variables,
             levels,
             rois.boxes,
-            batch.image_hw,
+            batch.valid_hw,
             mask_gradient=self.mask_gradient,
             raw_mask=self.raw_mask,
             dropout_keys=keys,
             remat=self.remat,
         )
-        losses |= self.roi_losses(outputs, rois, gt, batch.image_hw)
+        losses |= self.roi_losses(outputs, rois, gt, batch.valid_hw)
         counts = {
             "foreground": jnp.sum(rois.boxes.valid, dtype=jnp.float32),
             "left_out": jnp.sum(rois.num_left_out, dtype=jnp.float32),
@@ -114,7 +114,7 @@ class Objective:
         return Sums(losses, counts)
 
     def roi_losses(
-        self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, image_hw
+        self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, valid_hw
     ) -> dict[str, SumCount]:
         """Mask, mask IoU (where there is such a head) and rank losses of the foreground."""
         valid, xyxy, logit = rois.boxes.valid, rois.boxes.xyxy, outputs.mask_logit
@@ -123,7 +123,7 @@ class Objective:
             crops, share = mask_targets(gt, xyxy, index, hw, whole_pixels=self.whole_pixels)
             return crops, mask_iou_targets(logit, crops, share)
 
-        crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, image_hw, logit)
+        crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, valid_hw, logit)
         rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
         losses = {"mask": mask_losses.mask_loss(logit, crops, valid)}
         if self.model.iou is not None:

@@ -56,9 +56,9 @@ class Predictor:
           batch: as of Batch; its ground truth is not read.
         """
         model = self.model.bind(variables)
-        levels = model.features(batch.image, batch.image_hw)
+        levels = model.features(batch.image, batch.valid_hw)
         found = self.find(model, levels, batch)
-        outputs = run_heads(self.model, variables, levels, found.boxes, batch.image_hw)
+        outputs = run_heads(self.model, variables, levels, found.boxes, batch.valid_hw)
         assign = jax.vmap(RANK_RULES[self.rank_rule])
         return Detections(
             boxes=found.boxes,

@@ -45,7 +45,7 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
         ),
     )
     nouns = Batch(
-        image=batch["image"], image_hw=batch["image_hw"], gt=ground_truth, valid=batch["valid"]
+        image=batch["image"], valid_hw=batch["valid_hw"], gt=ground_truth, valid=batch["valid"]
     )
     return jax.tree.map(lambda rows: spread(rows, mesh), nouns)
 

@@ -20,7 +20,7 @@ def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dic
     def batches(batch_size):
         return eval_batches(
             source,
-            image_hw=tuple(config.data.image_hw),
+            canvas_hw=tuple(config.data.canvas_hw),
             batch_size=batch_size,
             max_objects=config.data.max_objects,
             on_error=config.data.on_error,

@@ -48,7 +48,7 @@ def evaluate(
     for batch, records in batches:
         detections = predict(batch)
         for slot, record in zip(np.flatnonzero(batch["valid"]), records, strict=True):
-            prediction = in_photograph(detections, slot, batch["image_hw"][slot], record)
+            prediction = in_photograph(detections, slot, batch["valid_hw"][slot], record)
             truth = truth_of(record)
             album.add(record, truth, prediction, scoreboard.add(truth, prediction))
         if progress is not None:
@@ -62,19 +62,19 @@ def evaluate(
 
 
 def in_photograph(
-    detections: Detections, slot: int, image_hw: np.ndarray, record: Record
+    detections: Detections, slot: int, valid_hw: np.ndarray, record: Record
 ) -> Prediction:
     """The detections of one image of a batch, moved to its photograph; empty boxes are dropped.
 
     Args:
       detections: numpy arrays [B, N, ..], boxes in network-input pixels.
       slot: the image's place in the batch.
-      image_hw: i[2], height and width of the resized photograph inside the network's input.
+      valid_hw: i[2], height and width of the resized photograph inside the network's input.
       record: the photograph.
     """
     hw = record.image.shape[:2]
     kept = np.flatnonzero(detections.boxes.valid[slot])
-    xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], image_hw, hw)
+    xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], valid_hw, hw)
     if not np.isfinite(xyxy).all():
         raise ValueError(
             f"image {record.image_id}: a predicted box is not finite: the loaded weights are broken"
@@ -100,8 +100,8 @@ def in_photograph(
 
 
 def _boxes_in_photograph(
-    xyxy: np.ndarray, image_hw: np.ndarray, photo_hw: tuple[int, int]
+    xyxy: np.ndarray, valid_hw: np.ndarray, photo_hw: tuple[int, int]
 ) -> np.ndarray:
     h, w = photo_hw
-    scale = np.array([w / image_hw[1], h / image_hw[0]] * 2)
+    scale = np.array([w / valid_hw[1], h / valid_hw[0]] * 2)
     return np.clip(xyxy * scale, 0, [w, h, w, h])

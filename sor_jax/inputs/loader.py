@@ -3,7 +3,7 @@
 A batch is a dict; H, W is the network's input, M the most objects that an image keeps, E the
 most edges that an object's polygons may have:
   image u8[B, H, W, 3]      the photograph is at the top left, zeros right of it and below
-  image_hw i32[B, 2]        its height and width there
+  valid_hw i32[B, 2]        its height and width there
   valid bool[B]             False = an empty image that completes the batch
   gt_boxes f32[B, M, 4]     x0 y0 x1 y1 in pixels of the input
   gt_valid bool[B, M]       False = padding
@@ -35,7 +35,7 @@ _ENDLESS = 2**50
 def train_iterator(
     source,
     *,
-    image_hw: tuple[int, int],
+    canvas_hw: tuple[int, int],
     batch_size: int,
     max_objects: int,
     max_edges: int = 0,
@@ -57,7 +57,7 @@ def train_iterator(
     images = grain.MapDataset.source(_WithRanks(Tolerant(source) if is_tolerant else source))
     images = images.seed(seed)
     images = (images.shuffle() if shuffle else images).repeat(_ENDLESS // len(images))
-    size = {"image_hw": image_hw, "max_objects": max_objects, "max_edges": max_edges}
+    size = {"canvas_hw": canvas_hw, "max_objects": max_objects, "max_edges": max_edges}
     pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
     images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)
     if share is not None:
@@ -69,7 +69,7 @@ def train_iterator(
 def eval_batches(
     source,
     *,
-    image_hw: tuple[int, int],
+    canvas_hw: tuple[int, int],
     batch_size: int,
     max_objects: int,
     on_error: str = "raise",
@@ -82,12 +82,12 @@ def eval_batches(
     source = Tolerant(source) if check_on_error(on_error) == "skip" else source
     ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
     records = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
-    filler = empty_image(image_hw=image_hw, max_objects=max_objects)
+    filler = empty_image(canvas_hw=canvas_hw, max_objects=max_objects)
     try:
         for start in range(0, len(source), batch_size):
             count = min(batch_size, len(source) - start)
             here = without_damaged([next(records) for _ in range(count)])
-            images = [pad_record(r, image_hw=image_hw, max_objects=max_objects) for r in here]
+            images = [pad_record(r, canvas_hw=canvas_hw, max_objects=max_objects) for r in here]
             images += [filler] * (batch_size - len(here))
             yield {key: np.stack([image[key] for image in images]) for key in filler}, here
     finally:

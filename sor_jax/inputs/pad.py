@@ -10,7 +10,7 @@ from sor_jax.inputs.outline import edges_of
 def pad_record(
     record: Record,
     *,
-    image_hw: tuple[int, int],
+    canvas_hw: tuple[int, int],
     max_objects: int,
     max_edges: int = 0,
     flip: bool = False,
@@ -22,7 +22,7 @@ def pad_record(
     more edges than `max_edges` is given by its mask alone.
     """
     photo_hw = record.image.shape[:2]
-    hw = transforms.fitted_hw(photo_hw, image_hw)
+    hw = transforms.fitted_hw(photo_hw, canvas_hw)
     boxes = transforms.resize_boxes(record.boxes, photo_hw, hw)
     ranked = ranked_indices(record.rank_order)
     kept = ranked[(boxes[ranked, 2:] > boxes[ranked, :2]).all(axis=1)][:max_objects]
@@ -33,9 +33,9 @@ def pad_record(
     if flip:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
         boxes = transforms.flip_boxes(boxes, hw[1])
-    padded = empty_image(image_hw=image_hw, max_objects=max_objects, max_edges=max_edges)
+    padded = empty_image(canvas_hw=canvas_hw, max_objects=max_objects, max_edges=max_edges)
     padded["image"][: hw[0], : hw[1]] = image
-    padded["image_hw"][:] = hw
+    padded["valid_hw"][:] = hw
     padded["valid"][()] = True
     padded["gt_boxes"][: len(kept)] = boxes
     padded["gt_valid"][: len(kept)] = True
@@ -57,17 +57,17 @@ def _write_outline(padded, slot, edges, part):
 
 
 def empty_image(
-    *, image_hw: tuple[int, int], max_objects: int, max_edges: int = 0
+    *, canvas_hw: tuple[int, int], max_objects: int, max_edges: int = 0
 ) -> dict[str, np.ndarray]:
     """A filler: no object, not valid, its black photograph as large as the input."""
     return {
-        "image": np.zeros((*image_hw, 3), np.uint8),
-        "image_hw": np.array(image_hw, np.int32),
+        "image": np.zeros((*canvas_hw, 3), np.uint8),
+        "valid_hw": np.array(canvas_hw, np.int32),
         "valid": np.array(False),
         "gt_boxes": np.zeros((max_objects, 4), np.float32),
         "gt_valid": np.zeros(max_objects, bool),
         "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
-        "gt_masks": np.zeros((max_objects, *image_hw), np.uint8),
+        "gt_masks": np.zeros((max_objects, *canvas_hw), np.uint8),
         "gt_edges": np.zeros((max_objects, max_edges, 4), np.float32),
         "gt_edge_part": np.zeros((max_objects, max_edges), np.int32),
         "gt_edge_valid": np.zeros((max_objects, max_edges), bool),

@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image
 
 
-def fitted_hw(image_hw: tuple[int, int], inside_hw: tuple[int, int]) -> tuple[int, int]:
+def fitted_hw(photo_hw: tuple[int, int], inside_hw: tuple[int, int]) -> tuple[int, int]:
     """The largest size inside `inside_hw` that keeps the aspect, a side being int(side + 0.5)."""
-    scale = min(inside_hw[0] / image_hw[0], inside_hw[1] / image_hw[1])
+    scale = min(inside_hw[0] / photo_hw[0], inside_hw[1] / photo_hw[1])
     return tuple(
         min(max(int(side * scale + 0.5), 1), most)
-        for side, most in zip(image_hw, inside_hw, strict=True)
+        for side, most in zip(photo_hw, inside_hw, strict=True)
     )
 
 
@@ -34,9 +34,9 @@ def resize_masks(masks: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def resize_boxes(boxes: np.ndarray, image_hw: tuple[int, int], hw: tuple[int, int]) -> np.ndarray:
-    """f32[n, 4] boxes of a photograph of `image_hw` -> the same in one of `hw`, clipped to it."""
-    (height, width), (new_height, new_width) = image_hw, hw
+def resize_boxes(boxes: np.ndarray, photo_hw: tuple[int, int], hw: tuple[int, int]) -> np.ndarray:
+    """f32[n, 4] boxes of a photograph of `photo_hw` -> the same in one of `hw`, clipped to it."""
+    (height, width), (new_height, new_width) = photo_hw, hw
     size = np.array([new_width, new_height] * 2, np.float32)
     scale = np.array([new_width / width, new_height / height] * 2, np.float32)
     return np.clip(boxes * scale, 0, size)
@@ -48,9 +48,9 @@ def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
     return np.stack([width - x1, y0, width - x0, y1], axis=1)
 
 
-def resize_points(points: np.ndarray, image_hw: tuple[int, int], hw: tuple[int, int]) -> np.ndarray:
-    """f32[n, 2] x y in a photograph of `image_hw` -> the same in one of `hw`."""
-    return points * np.array([hw[1] / image_hw[1], hw[0] / image_hw[0]], np.float32)
+def resize_points(points: np.ndarray, photo_hw: tuple[int, int], hw: tuple[int, int]) -> np.ndarray:
+    """f32[n, 2] x y in a photograph of `photo_hw` -> the same in one of `hw`."""
+    return points * np.array([hw[1] / photo_hw[1], hw[0] / photo_hw[0]], np.float32)
 
 
 def flip_points(points: np.ndarray, width: int) -> np.ndarray:

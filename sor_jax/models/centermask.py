@@ -19,11 +19,11 @@ class CenterMask(Segmenter, kw_only=True):
 
     fcos: FcosHead
 
-    def detect(self, levels, image_hw):
+    def detect(self, levels, valid_hw):
         """[P3, .. P7] -> DenseOutputs [B, P]."""
-        return self.fcos(levels, image_hw, STRIDES)
+        return self.fcos(levels, valid_hw, STRIDES)
 
-    def __call__(self, image, image_hw, boxes: Boxes):
+    def __call__(self, image, valid_hw, boxes: Boxes):
         """Touches every part once, so that `init` makes all parameters."""
-        levels = self.features(image, image_hw)
-        return self.detect(levels, image_hw), *self.touch_heads(levels, boxes, image_hw)
+        levels = self.features(image, valid_hw)
+        return self.detect(levels, valid_hw), *self.touch_heads(levels, boxes, valid_hw)

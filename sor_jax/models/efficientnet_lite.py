@@ -162,17 +162,17 @@ class EfficientNetLite(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, image_hw):
+    def __call__(self, x, valid_hw):
         """Turns images into one map of each stride.
 
         Args:
           x: f[B, H, W, 3] normalised images, 0 outside the photograph; H and W divide by 32.
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
           maps of strides 2, 4, 8, 16, 32, [B, H / s, W / s, C], 0 outside the photograph.
         """
-        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
+        wheres = inside_each(valid_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         block_type = nn.remat(InvertedResidual) if self.remat else InvertedResidual
         unit = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
         x, stride, number, maps = unit(self.spec.stem, 3, 2, name="stem")(x, wheres[2]), 2, 0, []
@@ -209,10 +209,10 @@ class Classifier(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, image_hw):
+    def __call__(self, x, valid_hw):
         """As of EfficientNetLite -> class logits f32[B, classes]."""
-        x = EfficientNetLite(self.spec, dtype=self.dtype, name="backbone")(x, image_hw)[-1]
-        cells = jnp.sum(inside(image_hw, x.shape[1:3], 32), (1, 2))
+        x = EfficientNetLite(self.spec, dtype=self.dtype, name="backbone")(x, valid_hw)[-1]
+        cells = jnp.sum(inside(valid_hw, x.shape[1:3], 32), (1, 2))
         mean = jnp.sum(x, (1, 2), dtype=jnp.float32) / cells
         classes = Dense(self.classes, kernel_init=normal(0.01), dtype=self.dtype, name="classes")
         return classes(mean).astype(jnp.float32)

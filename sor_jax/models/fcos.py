@@ -26,12 +26,12 @@ class FcosHead(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, levels, image_hw, strides) -> DenseOutputs:
+    def __call__(self, levels, valid_hw, strides) -> DenseOutputs:
         """Reads every level.
 
         Args:
           levels: list of [B, h, w, C], fine to coarse.
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
           strides: pixels per cell of each level.
 
         Returns:
@@ -60,7 +60,7 @@ class FcosHead(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (len(levels),))
         outputs = []
         for i, (level, stride) in enumerate(zip(levels, strides, strict=True)):
-            where = inside(image_hw, level.shape[1:3], stride)
+            where = inside(valid_hw, level.shape[1:3], stride)
             trunk = {}
             for name, layers in towers.items():
                 x = level

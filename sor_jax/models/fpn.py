@@ -24,12 +24,12 @@ class FeaturePyramid(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, stages, image_hw):
+    def __call__(self, stages, valid_hw):
         """Builds the pyramid.
 
         Args:
           stages: the last of them stage 5, of strides .. 16, 32, [B, H / s, W / s, C].
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
           One level a stage and those on top, fine to coarse, of strides s, [B, ceil(H / s),
@@ -41,12 +41,12 @@ class FeaturePyramid(nn.Module):
         for k in range(5, 5 - len(stages), -1):
             x = self._conv(stages[k - 5 - 1], 1, f"lateral{k}")
             merged = x if merged is None else x + upsample2(merged)
-            merged = _cut(merged, image_hw, k)
-            levels.insert(0, _cut(self._conv(merged, 3, f"output{k}"), image_hw, k))
+            merged = _cut(merged, valid_hw, k)
+            levels.insert(0, _cut(self._conv(merged, 3, f"output{k}"), valid_hw, k))
         if self.top == "subsample":
             return [*levels, levels[-1][:, ::2, ::2]]
-        p6 = _cut(self._conv(levels[-1], 3, "p6", stride=2), image_hw, 6)
-        p7 = _cut(self._conv(nn.relu(p6), 3, "p7", stride=2), image_hw, 7)
+        p6 = _cut(self._conv(levels[-1], 3, "p6", stride=2), valid_hw, 6)
+        p7 = _cut(self._conv(nn.relu(p6), 3, "p7", stride=2), valid_hw, 7)
         return [*levels, p6, p7]
 
     def _conv(self, x, kernel, name, *, stride=1):
@@ -61,5 +61,5 @@ class FeaturePyramid(nn.Module):
         return layer(x)
 
 
-def _cut(x, image_hw, level):
-    return jnp.where(inside(image_hw, x.shape[1:3], 2**level), x, 0)
+def _cut(x, valid_hw, level):
+    return jnp.where(inside(valid_hw, x.shape[1:3], 2**level), x, 0)

@@ -25,25 +25,25 @@ class MaskRcnn(Segmenter, kw_only=True):
     rpn: RpnHead
     box: BoxHead
 
-    def detect(self, levels, image_hw):
+    def detect(self, levels, valid_hw):
         """[P2, .. P6] -> AnchorOutputs [B, A]."""
         return self.rpn(levels)
 
-    def box_features(self, levels, boxes: Boxes, image_hw):
+    def box_features(self, levels, boxes: Boxes, valid_hw):
         """Regions [B, R] -> what the box head reads of them, [B, R, 7, 7, C]."""
         maps = levels[: len(self.roi_levels)]
 
         def pool(boxes):
-            return self._pool(maps, boxes, image_hw, BOX_POOLED_SIDE)[0]
+            return self._pool(maps, boxes, valid_hw, BOX_POOLED_SIDE)[0]
 
         return in_chunks(pool, boxes, size=POOLED_AT_ONCE)
 
-    def boxes(self, levels, boxes: Boxes, image_hw):
+    def boxes(self, levels, boxes: Boxes, valid_hw):
         """Class and offset of regions [B, R] -> RegionBoxes [B, R]."""
-        return self.box(self.box_features(levels, boxes, image_hw))
+        return self.box(self.box_features(levels, boxes, valid_hw))
 
-    def __call__(self, image, image_hw, boxes: Boxes):
+    def __call__(self, image, valid_hw, boxes: Boxes):
         """Touches every part once, so that `init` makes all parameters."""
-        levels = self.features(image, image_hw)
-        found = self.detect(levels, image_hw), self.boxes(levels, boxes, image_hw)
-        return *found, *self.touch_heads(levels, boxes, image_hw)
+        levels = self.features(image, valid_hw)
+        found = self.detect(levels, valid_hw), self.boxes(levels, boxes, valid_hw)
+        return *found, *self.touch_heads(levels, boxes, valid_hw)

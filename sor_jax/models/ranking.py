@@ -74,19 +74,19 @@ class RankingHead(nn.Module):
             )
         self.rank = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=self.dtype)
 
-    def __call__(self, pooled, mask_prob, boxes, image_hw, *, train: bool = False):
+    def __call__(self, pooled, mask_prob, boxes, valid_hw, *, train: bool = False):
         """Ranks the regions of each image against each other: `tokens`, then `interact`."""
-        tokens = self.tokens(pooled, mask_prob, boxes.xyxy, image_hw)
+        tokens = self.tokens(pooled, mask_prob, boxes.xyxy, valid_hw)
         return self.interact(tokens, boxes.valid, train=train)
 
-    def tokens(self, pooled, mask_prob, xyxy, image_hw):
+    def tokens(self, pooled, mask_prob, xyxy, valid_hw):
         """The position embedding stage: one visual token a region, each on its own.
 
         Args:
           pooled: [B, R, S, S, C + 2], features, then the pooled y and x maps.
           mask_prob: f32[B, R, 2S, 2S].
           xyxy: f32[B, R, 4].
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
           f32[B, R, D]
@@ -97,7 +97,7 @@ class RankingHead(nn.Module):
         x = x.reshape(*x.shape[:-3], -1)
         for i in range(len(self.hidden)):
             x = nn.relu(getattr(self, f"fc{i + 1}")(x))
-        return self._place(x.astype(jnp.float32), xyxy, image_hw)
+        return self._place(x.astype(jnp.float32), xyxy, valid_hw)
 
     def interact(self, tokens, valid, *, train: bool = False):
         """The feature interaction stage: tokens f32[B, R, D] of one image see each other.
@@ -126,9 +126,9 @@ class RankingHead(nn.Module):
             parts += [maps, embedded]
         return jnp.concatenate([p.astype(self.dtype) for p in parts], axis=-1)
 
-    def _place(self, tokens, xyxy, image_hw):
+    def _place(self, tokens, xyxy, valid_hw):
         """Adds or concatenates what "center", "box", "grid" and "grid_scale" say of the box."""
-        size = jnp.maximum(image_hw[:, None, ::-1], 1).astype(jnp.float32)
+        size = jnp.maximum(valid_hw[:, None, ::-1], 1).astype(jnp.float32)
         center = (xyxy[..., :2] + xyxy[..., 2:]) / 2 / size
         extent = (xyxy[..., 2:] - xyxy[..., :2]) / size
         if self.slipped_height:

@@ -109,18 +109,18 @@ class ResNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, image_hw):
+    def __call__(self, x, valid_hw):
         """Turns images into the maps of the stem and the four stages.
 
         Args:
           x: f[B, H, W, 3] normalised images, 0 outside the photograph; H and W divide by 32.
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
           [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
         """
         spec = self.spec
-        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
+        wheres = inside_each(valid_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         layer = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
         frozen = self.frozen_stages >= 1
         x = layer(spec.width, 7, 2, frozen=frozen, name="stem")(x, wheres[2])

@@ -23,7 +23,7 @@ class Segmenter(nn.Module):
     `mask_iou`, `tokens`, `ranks`. Between them, outside the module, boxes are decoded or sampled.
 
     Attributes:
-      backbone: turns (images, image_hw) into [stem, stage 2 .. stage 5].
+      backbone: turns (images, valid_hw) into [stem, stage 2 .. stage 5].
       pyramid, mask, ranking: the parts.
       pixel_mean, pixel_std: of the input, in the order of `pixel_order`.
       iou: None where a mask is scored as its box.
@@ -49,47 +49,47 @@ class Segmenter(nn.Module):
     box_extent: float = 1.0
     dtype: jnp.dtype = jnp.float32
 
-    def normalize(self, image, image_hw):
+    def normalize(self, image, valid_hw):
         """u8[B, H, W, 3] RGB -> f[B, H, W, 3], 0 outside the photograph."""
         if self.pixel_order not in ("rgb", "bgr"):
             raise ValueError(f"pixel_order is {self.pixel_order!r}; expected 'rgb' or 'bgr'")
         image = image[..., ::-1] if self.pixel_order == "bgr" else image
         mean, std = jnp.asarray(self.pixel_mean), jnp.asarray(self.pixel_std)
         x = (image.astype(jnp.float32) - mean) / std
-        return jnp.where(inside(image_hw, image.shape[1:3], 1), x, 0).astype(self.dtype)
+        return jnp.where(inside(valid_hw, image.shape[1:3], 1), x, 0).astype(self.dtype)
 
-    def features(self, image, image_hw):
+    def features(self, image, valid_hw):
         """u8[B, H, W, 3] RGB, H and W multiples of 32 -> the levels, f[B, h, w, C]."""
         height, width = image.shape[1:3]
         if height % 32 or width % 32:
             raise ValueError(
                 f"the input is {height}x{width} pixels; both sides must be multiples of 32"
             )
-        stages = self.backbone(self.normalize(image, image_hw), image_hw)
-        return self.pyramid(stages[-len(self.roi_levels) :], image_hw)
+        stages = self.backbone(self.normalize(image, valid_hw), valid_hw)
+        return self.pyramid(stages[-len(self.roi_levels) :], valid_hw)
 
-    def pool(self, levels, boxes: Boxes, image_hw):
+    def pool(self, levels, boxes: Boxes, valid_hw):
         """Pools features and coordinate maps of regions.
 
         Returns:
           ([B, R, 14, 14, C + 2], i32[] regions that needed more points than are bounded for).
         """
         maps = [
-            jnp.concatenate([f, coordinate_maps(image_hw, f.shape[1:3], s).astype(f.dtype)], -1)
+            jnp.concatenate([f, coordinate_maps(valid_hw, f.shape[1:3], s).astype(f.dtype)], -1)
             for f, s in zip(levels[: len(self.roi_levels)], self.strides, strict=False)
         ]
-        return self._pool(maps, boxes, image_hw, POOLED_SIDE)
+        return self._pool(maps, boxes, valid_hw, POOLED_SIDE)
 
-    def _pool(self, maps, boxes: Boxes, image_hw, out):
+    def _pool(self, maps, boxes: Boxes, valid_hw, out):
         strides = self.strides[: len(self.roi_levels)]
         # An empty box in each padded slot: it takes no sampling points and reads nothing.
         xyxy = jnp.where(boxes.valid[..., None], boxes.xyxy, 0.0)
         rule = {"levels": self.roi_levels, "rule": self.level_rule}
-        index = assign_levels(xyxy, image_hw, **rule)
+        index = assign_levels(xyxy, valid_hw, **rule)
         canvas = tuple(side * strides[0] for side in maps[0].shape[1:3])
         points = max(max_points(canvas, out=out, extent=self.box_extent, **rule))
         pooled, too_large = roi_align(
-            maps, xyxy, index, image_hw, strides=strides, out=out, points=points
+            maps, xyxy, index, valid_hw, strides=strides, out=out, points=points
         )
         return pooled, jnp.sum(too_large & boxes.valid)
 
@@ -103,18 +103,18 @@ class Segmenter(nn.Module):
             return jnp.ones(mask_prob.shape[:2])
         return self.iou(pooled[..., :-2], mask_prob)
 
-    def tokens(self, pooled, mask_prob, boxes: Boxes, image_hw):
+    def tokens(self, pooled, mask_prob, boxes: Boxes, valid_hw):
         """One visual token a region, f32[B, R, D]."""
-        return self.ranking.tokens(pooled, mask_prob, boxes.xyxy, image_hw)
+        return self.ranking.tokens(pooled, mask_prob, boxes.xyxy, valid_hw)
 
     def ranks(self, tokens, boxes: Boxes, *, train: bool = False):
         """Rank logits f32[B, R, 5] of the tokens of each image."""
         return self.ranking.interact(tokens, boxes.valid, train=train)
 
-    def touch_heads(self, levels, boxes: Boxes, image_hw):
+    def touch_heads(self, levels, boxes: Boxes, valid_hw):
         """Touches every head over regions once, so that `init` makes their parameters."""
-        pooled, _ = self.pool(levels, boxes, image_hw)
+        pooled, _ = self.pool(levels, boxes, valid_hw)
         logit = self.masks(pooled)
         prob = nn.sigmoid(logit)
-        tokens = self.tokens(pooled, prob, boxes, image_hw)
+        tokens = self.tokens(pooled, prob, boxes, valid_hw)
         return logit, self.mask_iou(pooled, prob), self.ranks(tokens, boxes)

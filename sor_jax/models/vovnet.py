@@ -154,18 +154,18 @@ class VoVNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, image_hw):
+    def __call__(self, x, valid_hw):
         """Turns images into the maps of the stem and the four stages.
 
         Args:
           x: f[B, H, W, 3] normalised images, 0 outside the photograph; H and W divide by 32.
-          image_hw: i32[B, 2] size of the photograph inside the padding.
+          valid_hw: i32[B, 2] size of the photograph inside the padding.
 
         Returns:
           [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
         """
         spec = self.spec
-        wheres = inside_each(image_hw, x.shape[1:3], (2, 4, 8, 16, 32))
+        wheres = inside_each(valid_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         for i, (features, stride, at) in enumerate(
             zip(spec.stem, (2, 1, 2), (2, 2, 4), strict=True)
         ):

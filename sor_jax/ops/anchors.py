@@ -24,14 +24,14 @@ class Anchors(NamedTuple):
 
 
 def anchors(
-    image_hw: tuple[int, int],
+    canvas_hw: tuple[int, int],
     strides: Sequence[int],
     sides: Sequence[float],
     *,
     ratios: Sequence[float] = RATIOS,
 ) -> Anchors:
     """Anchors of area sides[k] ** 2 around the upper left corner of every cell of level k."""
-    points = grid.points(image_hw, strides)
+    points = grid.points(canvas_hw, strides)
     corner = points.xy - points.stride[:, None] // 2
     xyxy = []
     for level, side in enumerate(sides):
@@ -43,10 +43,10 @@ def anchors(
     return Anchors(np.concatenate(xyxy), np.repeat(points.level, len(ratios)), points)
 
 
-def inside(anchors: Anchors, image_hw: jax.Array) -> jax.Array:
+def inside(anchors: Anchors, valid_hw: jax.Array) -> jax.Array:
     """Anchors bool[A] that a photograph of (height, width) i32[2] would have without its padding.
 
     They may reach beyond it.
     """
     per_cell = len(anchors.level) // len(anchors.points.level)
-    return jnp.repeat(grid.inside(anchors.points, image_hw), per_cell)
+    return jnp.repeat(grid.inside(anchors.points, valid_hw), per_cell)

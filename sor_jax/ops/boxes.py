@@ -17,9 +17,9 @@ def is_empty(xyxy: jax.Array) -> jax.Array:
     return jnp.any(xyxy[..., 2:] <= xyxy[..., :2], axis=-1)
 
 
-def clip(xyxy: jax.Array, image_hw: jax.Array) -> jax.Array:
+def clip(xyxy: jax.Array, valid_hw: jax.Array) -> jax.Array:
     """Cuts boxes f32[..., 4] to an image of (height, width) i32[2]; those outside turn empty."""
-    h, w = image_hw[0], image_hw[1]
+    h, w = valid_hw[0], valid_hw[1]
     limit = jnp.stack([w, h, w, h]).astype(xyxy.dtype)
     return jnp.clip(xyxy, 0.0, limit)
 

@@ -16,16 +16,16 @@ class Points(NamedTuple):
     level: np.ndarray  # i32[P] 0 = the finest level
 
 
-def level_shapes(image_hw: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]]:
+def level_shapes(canvas_hw: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]]:
     """Height and width in cells of every level of an image of (height, width) pixels."""
-    h, w = image_hw
+    h, w = canvas_hw
     return [(-(-h // s), -(-w // s)) for s in strides]
 
 
-def points(image_hw: tuple[int, int], strides: Sequence[int]) -> Points:
+def points(canvas_hw: tuple[int, int], strides: Sequence[int]) -> Points:
     """Cell (i, j) of stride s stands for point (s j + s // 2, s i + s // 2) (FCOS, section 3.1)."""
     xy, stride, level = [], [], []
-    for k, ((h, w), s) in enumerate(zip(level_shapes(image_hw, strides), strides, strict=True)):
+    for k, ((h, w), s) in enumerate(zip(level_shapes(canvas_hw, strides), strides, strict=True)):
         i, j = np.mgrid[:h, :w]
         xy.append(np.stack([j, i], axis=-1).reshape(-1, 2) * s + s // 2)
         stride.append(np.full(h * w, s))
@@ -37,10 +37,10 @@ def points(image_hw: tuple[int, int], strides: Sequence[int]) -> Points:
     )
 
 
-def inside(grid: Points, image_hw: jax.Array) -> jax.Array:
+def inside(grid: Points, valid_hw: jax.Array) -> jax.Array:
     """Points bool[P] that a photograph of (height, width) i32[2] would have without its padding.
 
     These are the cells that begin inside it; their points may lie beyond its last row or column.
     """
     corner = grid.xy - grid.stride[:, None] // 2
-    return jnp.all(corner < jnp.flip(image_hw), axis=-1)
+    return jnp.all(corner < jnp.flip(valid_hw), axis=-1)

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 CANONICAL_SIDE, CANONICAL_LEVEL = 224.0, 4
 
 
-def assign_levels(xyxy, image_hw, *, levels: tuple[int, ...], rule: str):
+def assign_levels(xyxy, valid_hw, *, levels: tuple[int, ...], rule: str):
     """Chooses the pyramid level that each region is pooled from.
 
     Args:
       xyxy: f32[..., R, 4] boxes in pixels.
-      image_hw: i32[..., 2] size of the photograph inside the padding.
+      valid_hw: i32[..., 2] size of the photograph inside the padding.
       levels: numbers of the levels to choose from, rising, e.g. (3, 4, 5).
       rule: "area_ratio", CenterMask's k = ceil(k_max - log2(image area / box area)), or "fpn",
         k = floor(4 + log2(sqrt(box area) / 224 + 1e-8)); both clipped to `levels`.
@@ -33,7 +33,7 @@ def assign_levels(xyxy, image_hw, *, levels: tuple[int, ...], rule: str):
     """
     area = jnp.prod(jnp.maximum(xyxy[..., 2:] - xyxy[..., :2], 0.0), axis=-1)
     if rule == "area_ratio":
-        image_area = jnp.prod(image_hw.astype(jnp.float32), axis=-1)[..., None]
+        image_area = jnp.prod(valid_hw.astype(jnp.float32), axis=-1)[..., None]
         above = [area * 2.0 ** (levels[-1] - k + 1) > image_area for k in levels[1:]]
     elif rule == "fpn":
         side = jnp.sqrt(area) / CANONICAL_SIDE + 1e-8
@@ -44,35 +44,35 @@ def assign_levels(xyxy, image_hw, *, levels: tuple[int, ...], rule: str):
 
 
 def max_points(
-    image_hw: tuple[int, int], *, levels: tuple[int, ...], out: int, rule: str, extent: float = 1.0
+    canvas_hw: tuple[int, int], *, levels: tuple[int, ...], out: int, rule: str, extent: float = 1.0
 ) -> tuple[int, ...]:
     """The most points per bin that any box can need, level by level.
 
     Args:
-      image_hw: height and width of the padded input.
+      canvas_hw: height and width of the padded input.
       levels: numbers of the levels; level k has stride 2**k.
       out: side of the pooled region.
       rule: as of assign_levels.
       extent: boxes are at most this many times the input high and wide; 1 for clipped boxes.
     """
-    return tuple(_level_points(image_hw, levels, k, out, rule, extent) for k in levels)
+    return tuple(_level_points(canvas_hw, levels, k, out, rule, extent) for k in levels)
 
 
-def _level_points(image_hw, levels, level, out, rule, extent):
+def _level_points(canvas_hw, levels, level, out, rule, extent):
     bin_side = 2**level * out
     if level == levels[-1]:
         area = math.inf
     elif rule == "area_ratio":
-        area = image_hw[0] * image_hw[1] / 2 ** (levels[-1] - level)
+        area = canvas_hw[0] * canvas_hw[1] / 2 ** (levels[-1] - level)
     else:
         area = (CANONICAL_SIDE * 2.0 ** (level + 1 - CANONICAL_LEVEL)) ** 2
     # ky x kx points are met by boxes just above (ky - 1) x (kx - 1) bins of one point each.
-    rows, columns = (math.ceil(extent * side / bin_side) for side in image_hw)
+    rows, columns = (math.ceil(extent * side / bin_side) for side in canvas_hw)
     pairs = ((y, x) for y in range(rows) for x in range(columns) if y * x * bin_side**2 < area)
     return max((y + 1) * (x + 1) for y, x in pairs)
 
 
-def roi_align(features, xyxy, level, image_hw, *, strides, out: int, points: int):
+def roi_align(features, xyxy, level, valid_hw, *, strides, out: int, points: int):
     """Pools each region from its level, half-pixel aligned.
 
     A point whose index (coordinate in cells - 0.5) is below -1 or above the number of cells reads
@@ -83,7 +83,7 @@ def roi_align(features, xyxy, level, image_hw, *, strides, out: int, points: int
       features: list of [B, h, w, C], one per level.
       xyxy: f32[B, R, 4] boxes in pixels; those in padded slots give finite junk.
       level: i32[B, R] index into `features`.
-      image_hw: i32[B, 2] size of the photograph inside the padding.
+      valid_hw: i32[B, 2] size of the photograph inside the padding.
       strides: pixels per cell of each level.
       out: bins per side.
       points: bound on the points per bin (max_points); a region that needs more is sampled with
@@ -98,7 +98,7 @@ def roi_align(features, xyxy, level, image_hw, *, strides, out: int, points: int
     sides = scaled[..., 3] - scaled[..., 1], scaled[..., 2] - scaled[..., 0]
     counts = [jnp.ceil(jnp.maximum(side / out, 0.0)).astype(jnp.int32) for side in sides]
     too_many = counts[0] * counts[1] > points
-    cells = -(-image_hw[:, None] // stride[..., None])
+    cells = -(-valid_hw[:, None] // stride[..., None])
     rows, columns = (
         _Axis(
             scaled[..., 1 - axis] - 0.5,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 _REGIONS_AT_ONCE = 16
 
 
-def crop_bitmaps(masks, xyxy, gt_index, image_hw, *, side: int, whole_pixels: bool):
+def crop_bitmaps(masks, xyxy, gt_index, valid_hw, *, side: int, whole_pixels: bool):
     """The matched object of each region of one image.
 
     The crop is an adaptive, half-pixel aligned RoIAlign of the bitmap at stride 1, set where it is
@@ -16,7 +16,7 @@ def crop_bitmaps(masks, xyxy, gt_index, image_hw, *, side: int, whole_pixels: bo
       masks: u8[M, H, W] 0 or 1.
       xyxy: f32[R, 4] regions; a region with a side <= 0 gives an empty crop.
       gt_index: i32[R] into the M objects.
-      image_hw: i32[2] size of the photograph inside the padding.
+      valid_hw: i32[2] size of the photograph inside the padding.
       side: cells a side of the crop.
       whole_pixels: cut the sides of a region to whole pixels where the share is counted.
 
@@ -29,7 +29,7 @@ def crop_bitmaps(masks, xyxy, gt_index, image_hw, *, side: int, whole_pixels: bo
         box, index = region
         mask = masks[index].astype(jnp.float32)
         sampling = [
-            _sampling(box[i], box[i + 2], image_hw[1 - i], mask.shape[1 - i], side, most)
+            _sampling(box[i], box[i + 2], valid_hw[1 - i], mask.shape[1 - i], side, most)
             for i in (1, 0)
         ]
         extent = box[2:] - box[:2]

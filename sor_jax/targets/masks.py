@@ -10,7 +10,7 @@ from sor_jax.targets.outlines import crop_polygons
 MASK_SIDE = 28
 
 
-def mask_targets(gt: GroundTruth, xyxy, gt_index, image_hw, *, whole_pixels: bool = False):
+def mask_targets(gt: GroundTruth, xyxy, gt_index, valid_hw, *, whole_pixels: bool = False):
     """Crops the matched object of each region of one image to the region.
 
     An object with polygons is drawn from them, another is sampled from its bitmap.
@@ -19,7 +19,7 @@ def mask_targets(gt: GroundTruth, xyxy, gt_index, image_hw, *, whole_pixels: boo
       gt: of one image, M objects.
       xyxy: f32[R, 4] regions.
       gt_index: i32[R] into the M objects.
-      image_hw: i32[2] size of the photograph inside the padding.
+      valid_hw: i32[2] size of the photograph inside the padding.
       whole_pixels: cut the sides of a region to whole pixels and count pixels for the share, as the
         original does; otherwise areas are exact.
 
@@ -29,7 +29,7 @@ def mask_targets(gt: GroundTruth, xyxy, gt_index, image_hw, *, whole_pixels: boo
     """
     gt, xyxy, gt_index = jax.lax.stop_gradient((gt, xyxy, gt_index))
     options = {"side": MASK_SIDE, "whole_pixels": whole_pixels}
-    crops, share = crop_bitmaps(gt.masks, xyxy, gt_index, image_hw, **options)
+    crops, share = crop_bitmaps(gt.masks, xyxy, gt_index, valid_hw, **options)
     if gt.polygons.valid.shape[-1]:
         max_hw = gt.masks.shape[1:]
         drawn, part = crop_polygons(gt.polygons, xyxy, gt_index, max_hw=max_hw, **options)

@@ -141,13 +141,14 @@ def test_a_missing_folder_says_what_to_do(tmp_path):
 
 def test_neither_tensorflow_nor_jax_is_imported(root, tmp_path):
     code = (
-        "import sys; from sor_jax.inputs import pad, transforms, source; "
+        "import sys; from sor_jax.datasets import source; "
+        "from sor_jax.inputs import pad, transforms; "
         f"s = source.open_source('assr', root={str(root)!r}, split='train', "
-        f"cache_dir={str(tmp_path / 'cache')!r}, image_hw=(64, 64)); "
-        "pad.pad_record(s[0], image_hw=(64, 64), max_objects=5); "
+        f"cache_dir={str(tmp_path / 'cache')!r}, canvas_hw=(64, 64)); "
+        "pad.pad_record(s[0], canvas_hw=(64, 64), max_objects=5); "
         "assert not {'tensorflow', 'jax'} & set(sys.modules); "
         "from sor_jax.inputs import loader; "
-        "it = loader.train_iterator(s, image_hw=(64, 64), batch_size=2, max_objects=5, seed=0); "
+        "it = loader.train_iterator(s, canvas_hw=(64, 64), batch_size=2, max_objects=5, seed=0); "
         "next(it); it.close(); assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -102,13 +102,13 @@ def test_damage_is_named(tmp_path, damage):
 def test_a_missing_field_is_named():
     entry = {"bbox": [0, 0, 4, 4]}
     with pytest.raises(ValueError, match=re.escape("object 0: no field 'segmentation'")):
-        check_objects([entry], [1.0], image_hw=(8, 8))
+        check_objects([entry], [1.0], photo_hw=(8, 8))
 
 
 def test_a_polygon_part_without_area_is_dropped():
     part = assr_tree.polygon((1, 1, 5, 5))[0]
     entry = {"bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 2, 2], part]}
-    (checked,) = check_objects([entry], [1.0], image_hw=(8, 8))
+    (checked,) = check_objects([entry], [1.0], photo_hw=(8, 8))
     assert json.loads(checked["segmentation"]) == [part]
 
 

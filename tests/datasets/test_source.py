@@ -8,7 +8,7 @@ import pytest
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 
-OPTIONS = {"split": "train", "image_hw": (48, 64)}
+OPTIONS = {"split": "train", "canvas_hw": (48, 64)}
 
 
 def test_opens_assr(tmp_path):

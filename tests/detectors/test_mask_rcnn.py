@@ -125,10 +125,10 @@ def test_the_losses_fall(step):
     assert np.mean(totals[-3:]) < 0.7 * np.mean(totals[:3])
 
 
-@pytest.mark.parametrize("image_hw", [(96, 96), (128, 160)])
-def test_more_padding_changes_no_rank(predict, image_hw):
+@pytest.mark.parametrize("canvas_hw", [(96, 96), (128, 160)])
+def test_more_padding_changes_no_rank(predict, canvas_hw):
     small = predict(made_up_batch(photo_hw=(57, 70)))
-    large = predict(made_up_batch(photo_hw=(57, 70), image_hw=image_hw))
+    large = predict(made_up_batch(photo_hw=(57, 70), canvas_hw=canvas_hw))
     for image in range(2):
         one = found(small, image)
         assert (one.boxes.xyxy >= 0).all()

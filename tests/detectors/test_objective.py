@@ -23,7 +23,7 @@ def compiled(**changes):
 def junk_in_padding(batch):
     """The same batch with other values in the padding of pixels, objects, masks and edges."""
     rows, columns = np.ogrid[: batch.image.shape[1], : batch.image.shape[2]]
-    h, w = np.moveaxis(np.asarray(batch.image_hw), -1, 0)[:, :, None, None]
+    h, w = np.moveaxis(np.asarray(batch.valid_hw), -1, 0)[:, :, None, None]
     outside = (rows >= h) | (columns >= w)
     slot = ~np.asarray(batch.gt.boxes.valid)
     polygons = batch.gt.polygons
@@ -74,7 +74,7 @@ def test_padding_reaches_neither_losses_nor_gradients():
 def test_more_padding_changes_nothing():
     _, run, _ = compiled()
     (expected, _), grads = run(made_up_batch(photo_hw=(57, 70)))
-    (got, _), padded_grads = run(made_up_batch(photo_hw=(57, 70), image_hw=(96, 160)))
+    (got, _), padded_grads = run(made_up_batch(photo_hw=(57, 70), canvas_hw=(96, 160)))
     np.testing.assert_allclose(got, expected, rtol=1e-4)
     for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(padded_grads), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4 + 2e-3 * np.abs(a).max())
@@ -149,7 +149,7 @@ def test_bfloat16_keeps_parameters_and_losses_in_float32():
 
 def test_sizes_that_the_network_cannot_take_are_named():
     _, run, _ = compiled()
-    batch: Batch = made_up_batch(image_hw=(64, 100))
+    batch: Batch = made_up_batch(canvas_hw=(64, 100))
     try:
         run(batch)
     except ValueError as error:

@@ -53,10 +53,10 @@ def test_detections_are_sorted_ranked_once_and_inside_the_photograph(predict):
     assert (detections.rank_class[~detections.boxes.valid] == NO_RANK).all()
 
 
-@pytest.mark.parametrize("image_hw", [(64, 128), (96, 96), (128, 160)])
-def test_more_padding_changes_no_rank(predict, image_hw):
-    small = predict(made_up_batch(photo_hw=(57, 70), image_hw=(64, 96)))
-    large = predict(made_up_batch(photo_hw=(57, 70), image_hw=image_hw))
+@pytest.mark.parametrize("canvas_hw", [(64, 128), (96, 96), (128, 160)])
+def test_more_padding_changes_no_rank(predict, canvas_hw):
+    small = predict(made_up_batch(photo_hw=(57, 70), canvas_hw=(64, 96)))
+    large = predict(made_up_batch(photo_hw=(57, 70), canvas_hw=canvas_hw))
     for image in range(2):
         assert_same(found(small, image), found(large, image))
 

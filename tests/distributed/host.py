@@ -37,7 +37,7 @@ def main():
     )
     batches = train_iterator(
         FakeSource(11, unranked=(3,), broken=(5,)),
-        image_hw=kills.HW,
+        canvas_hw=kills.HW,
         batch_size=5,
         max_objects=toy.OBJECTS,
         seed=3,

@@ -85,7 +85,7 @@ from tests.small import small_config
 
 def get_config():
     config = small_config()
-    config.data.update(image_hw=(64, 64), num_workers=1, cache_dir={cache!r})
+    config.data.update(canvas_hw=(64, 64), num_workers=1, cache_dir={cache!r})
     config.data.num_scenes.update(train=12, val=5, test=5)
     config.train.update(steps=4, batch_size=3, log_every=1, eval_every=2, checkpoint_every=0)
     config.eval.update(max_images=5, batch_size=2, best_metric="mae")

@@ -21,7 +21,7 @@ def test_put_keeps_every_number_and_splits_the_batch():
     batch = put(numpy_batch, make_mesh())
     found = {
         "image": batch.image,
-        "image_hw": batch.image_hw,
+        "valid_hw": batch.valid_hw,
         "valid": batch.valid,
         "gt_boxes": batch.gt.boxes.xyxy,
         "gt_valid": batch.gt.boxes.valid,

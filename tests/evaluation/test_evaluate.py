@@ -45,13 +45,13 @@ def make_record(image_id="one", *, hw=(28, 40), boxes=BOXES, values=VALUES):
 def make_batch(records, *, size=None, input_hw=INPUT):
     """What the model sees of the photographs: only how large each is in the input."""
     size = size or len(records)
-    image_hw = np.zeros((size, 2), np.int32)
+    valid_hw = np.zeros((size, 2), np.int32)
     for slot, record in enumerate(records):
         h, w = record.image.shape[:2]
         scale = min(input_hw[0] / h, input_hw[1] / w)
-        image_hw[slot] = int(h * scale + 0.5), int(w * scale + 0.5)
+        valid_hw[slot] = int(h * scale + 0.5), int(w * scale + 0.5)
     valid = np.arange(size) < len(records)
-    return {"image": np.zeros((size, *input_hw, 3), np.uint8), "image_hw": image_hw, "valid": valid}
+    return {"image": np.zeros((size, *input_hw, 3), np.uint8), "valid_hw": valid_hw, "valid": valid}
 
 
 def detections(per_image, *, slots=4):
@@ -75,10 +75,10 @@ def detections(per_image, *, slots=4):
     )
 
 
-def perfect(record, image_hw):
+def perfect(record, valid_hw):
     """The ranked objects' own boxes, moved to the input, and their rank classes."""
     h, w = record.image.shape[:2]
-    scale = np.array([image_hw[1] / w, image_hw[0] / h] * 2)
+    scale = np.array([valid_hw[1] / w, valid_hw[0] / h] * 2)
     ranked = record.rank_order > 0.5
     return record.boxes[ranked] * scale, np.rint(10 * record.rank_order[ranked] - 6).astype(int)
 
@@ -90,7 +90,7 @@ def run(records, per_image, **options):
 
 def test_right_detections_score_one():
     record = make_record()
-    metrics = run([record], [perfect(record, make_batch([record])["image_hw"][0])])
+    metrics = run([record], [perfect(record, make_batch([record])["valid_hw"][0])])
     assert list(metrics) == KEYS
     assert metrics["mae"] == 0
     counts = [metrics[k] for k in ("images_used", "images", "multi_images")]
@@ -105,14 +105,14 @@ def test_boxes_come_back_to_photographs_of_any_size(hw):
     h, w = hw
     boxes = [(w // 4, h // 4, w // 2, h // 2), (w // 2, 0, w, h // 4)]
     record = make_record(hw=hw, boxes=boxes, values=(1.0, 0.9))
-    metrics = run([record], [perfect(record, make_batch([record])["image_hw"][0])])
+    metrics = run([record], [perfect(record, make_batch([record])["valid_hw"][0])])
     assert metrics["mask_ap"] == pytest.approx(1)
     assert metrics["mae"] < 2e-4  # the corners of large masks are round
 
 
 def test_a_swapped_order_is_seen_by_every_ranking_metric():
     record = make_record()
-    boxes, ranks = perfect(record, make_batch([record])["image_hw"][0])
+    boxes, ranks = perfect(record, make_batch([record])["valid_hw"][0])
     metrics = run([record], [(boxes, ranks[::-1])])
     assert metrics["sor"] == metrics["sor_multi"] == 0
     assert metrics["sa_sor"] == pytest.approx(-1)
@@ -154,7 +154,7 @@ def test_no_image_at_all():
 def test_fillers_and_padded_slots_change_nothing():
     record = make_record()
     batch = make_batch([record], size=3)
-    found = perfect(record, batch["image_hw"][0])
+    found = perfect(record, batch["valid_hw"][0])
     junk = ([(0, 0, 30, 30)], [4])
     full = evaluate(lambda _: detections([found, junk, junk]), [(batch, [record])])
     assert full == run([record], [found])
@@ -163,7 +163,7 @@ def test_fillers_and_padded_slots_change_nothing():
 def test_batches_of_any_size_give_the_same_numbers():
     records = [make_record(str(i), hw=(28 + i, 40 + 3 * i)) for i in range(5)]
     batches = [make_batch(records[:2]), make_batch(records[2:4]), make_batch(records[4:], size=2)]
-    found = {r.image_id: perfect(r, make_batch([r])["image_hw"][0]) for r in records}
+    found = {r.image_id: perfect(r, make_batch([r])["valid_hw"][0]) for r in records}
     found["3"] = (found["3"][0][:1], found["3"][1][:1])
     whole = run(records, [found[r.image_id] for r in records])
     parts = [records[:2], records[2:4], records[4:]]
@@ -210,7 +210,7 @@ def test_a_box_that_is_not_finite_names_the_image():
 
 def test_files(tmp_path):
     records = [make_record("a"), make_record("sub/b", hw=(60, 30)), make_record("c")]
-    found = [perfect(r, make_batch([r])["image_hw"][0]) for r in records]
+    found = [perfect(r, make_batch([r])["valid_hw"][0]) for r in records]
     found[2] = ([], [])
     shown = []
     metrics = run(
@@ -235,7 +235,7 @@ def test_files(tmp_path):
 
 def test_files_of_a_second_run_replace_the_first(tmp_path):
     record = make_record()
-    found = perfect(record, make_batch([record])["image_hw"][0])
+    found = perfect(record, make_batch([record])["valid_hw"][0])
     run([record], [found], out_dir=tmp_path)
     run([record], [([], [])], out_dir=tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text())["sor"] is None

@@ -17,7 +17,7 @@ from tests.datasets.test_assr_damage import DAMAGE
 from tests.inputs.damaged import KINDS, Stored, damaged, good
 from tests.inputs.fakes import FakeSource
 
-SIZE = {"image_hw": (32, 32), "max_objects": 3}
+SIZE = {"canvas_hw": (32, 32), "max_objects": 3}
 COUNT = 100
 
 
@@ -58,7 +58,7 @@ def test_each_is_skipped_by_any_reader_and_told():
         gone = ~batch["valid"]
         np.testing.assert_array_equal(gone, batch["damage"] != b"")
         assert not batch["image"][gone].any() and not batch["gt_valid"][gone].any()
-        np.testing.assert_array_equal(batch["image_hw"][gone], [[32, 32]] * gone.sum())
+        np.testing.assert_array_equal(batch["valid_hw"][gone], [[32, 32]] * gone.sum())
     for ours, theirs in zip(batches, skipped(records, num_workers=0)[0], strict=True):
         for key in ours:
             np.testing.assert_array_equal(ours[key], theirs[key])
@@ -111,7 +111,7 @@ def test_preparing_leaves_a_damaged_record_out(tmp_path, kind, caplog):
     assr_tree.write_split(root, "train")
     change, parts = DAMAGE[kind]
     change(root)
-    options = {"root": root, "cache_dir": tmp_path / "cache", "image_hw": (64, 64)}
+    options = {"root": root, "cache_dir": tmp_path / "cache", "canvas_hw": (64, 64)}
     source = open_source("assr", split="train", on_error="skip", **options)
     assert [source[i].image_id for i in range(len(source))] == ["none", "three", "one"]
     (reason,) = source.left_out

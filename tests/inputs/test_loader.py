@@ -10,7 +10,7 @@ from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.share import share_of
 from tests.inputs.fakes import FakeSource
 
-SIZE = {"image_hw": (32, 32), "max_objects": 3}
+SIZE = {"canvas_hw": (32, 32), "max_objects": 3}
 
 
 def batches(count, source=None, **options):
@@ -42,7 +42,7 @@ def test_batch_has_the_promised_arrays():
     (batch,) = batches(1, max_edges=8)
     assert {key: (value.shape, value.dtype) for key, value in batch.items()} == {
         "image": ((4, 32, 32, 3), np.uint8),
-        "image_hw": ((4, 2), np.int32),
+        "valid_hw": ((4, 2), np.int32),
         "valid": ((4,), bool),
         "gt_boxes": ((4, 3, 4), np.float32),
         "gt_valid": ((4, 3), bool),
@@ -108,7 +108,7 @@ def test_processes_get_together_what_one_would_get(processes, devices, padded, n
             got = np.concatenate([part[step][key] for part in parts])
             np.testing.assert_array_equal(got[:4], want[key], err_msg=key)
             assert len(got) == padded
-            assert not got[4:].any() or key in ("image_hw", "gt_rank_class")
+            assert not got[4:].any() or key in ("valid_hw", "gt_rank_class")
 
 
 def test_a_share_resumes_where_it_was():
@@ -204,7 +204,7 @@ def test_evaluation_takes_each_record_once_in_order():
     filler = {key: value[1] for key, value in got[2][0].items()}
     assert not filler["image"].any()
     assert not filler["gt_valid"].any()
-    np.testing.assert_array_equal(filler["image_hw"], [32, 32])  # nothing divides by zero
+    np.testing.assert_array_equal(filler["valid_hw"], [32, 32])  # nothing divides by zero
 
 
 def test_evaluation_names_a_broken_record_and_can_be_left_early():

@@ -23,7 +23,7 @@ def opened(real_data, tmp_path_factory):
 
     def opened(name, split):
         return open_source(
-            "assr", root=real_data / name, split=split, cache_dir=cache, image_hw=(480, 640)
+            "assr", root=real_data / name, split=split, cache_dir=cache, canvas_hw=(480, 640)
         )
 
     return opened
@@ -73,7 +73,7 @@ def test_a_photograph_of_the_right_size_is_not_resampled(opened, real_data):
     path = real_data / f"pascal_s/images/test/{record.image_id}.jpg"
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         want = np.asarray(image.convert("RGB"))
-    got = pad_record(record, image_hw=(480, 640), max_objects=5)
+    got = pad_record(record, canvas_hw=(480, 640), max_objects=5)
     np.testing.assert_array_equal(got["image"], want)
     ranked = ranked_indices(record.rank_order)
     np.testing.assert_array_equal(got["gt_boxes"][: len(ranked)], record.boxes[ranked])
@@ -84,14 +84,17 @@ def test_a_photograph_of_the_right_size_is_not_resampled(opened, real_data):
 def test_smaller_inputs_keep_boxes_on_masks(opened):
     source = opened("coco_salicon_mini", "test")
     for index in range(len(source)):
-        got = pad_record(source[index], image_hw=(192, 256), max_objects=5)
-        np.testing.assert_array_equal(got["image_hw"], [192, 256])
+        got = pad_record(source[index], canvas_hw=(192, 256), max_objects=5)
+        np.testing.assert_array_equal(got["valid_hw"], [192, 256])
         for box, mask in zip(got["gt_boxes"], got["gt_masks"], strict=True):
             check_box(mask, box, source[index].image_id)
 
 
 def test_most_outlines_fit_and_enclose_the_masks(opened):
-    source, sizes = opened("coco_salicon_mini", "train"), {"image_hw": (480, 640), "max_objects": 5}
+    source, sizes = (
+        opened("coco_salicon_mini", "train"),
+        {"canvas_hw": (480, 640), "max_objects": 5},
+    )
     ranked = outlined = 0
     for index in range(len(source)):
         got = pad_record(source[index], max_edges=192, **sizes)
@@ -107,7 +110,7 @@ def test_most_outlines_fit_and_enclose_the_masks(opened):
 
 
 def test_workers_read_real_photographs_in_the_same_order(opened):
-    options = {"image_hw": (96, 128), "batch_size": 4, "max_objects": 5, "seed": 3, "flip": True}
+    options = {"canvas_hw": (96, 128), "batch_size": 4, "max_objects": 5, "seed": 3, "flip": True}
     source = opened("pascal_s", "val")
     alone = train_iterator(source, **options)
     helped = train_iterator(source, num_workers=2, **options)

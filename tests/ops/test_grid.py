@@ -16,10 +16,10 @@ def test_points_by_hand():
     assert [a.dtype for a in points] == [np.float32, np.float32, np.int32]
 
 
-@pytest.mark.parametrize("image_hw", [(480, 640), (32, 96), (416, 416)])
-def test_level_shapes_are_those_of_convolutions_of_stride_two(image_hw):
-    shape = tuple(side // 8 for side in image_hw)
-    for level in grid.level_shapes(image_hw, STRIDES):
+@pytest.mark.parametrize("canvas_hw", [(480, 640), (32, 96), (416, 416)])
+def test_level_shapes_are_those_of_convolutions_of_stride_two(canvas_hw):
+    shape = tuple(side // 8 for side in canvas_hw)
+    for level in grid.level_shapes(canvas_hw, STRIDES):
         assert level == shape
         shape = tuple((side - 1) // 2 + 1 for side in shape)  # 3x3, padding 1
 

@@ -85,7 +85,7 @@ def batch(seed, objects=()):
         rank_order=np.float32([(item["gt_rank"] + 6) / 10 for item in objects]),
         grey=np.zeros(HW, np.uint8),
     )
-    sizes = {"image_hw": HW, "max_objects": max(len(parts), 1), "max_edges": 64}
+    sizes = {"canvas_hw": HW, "max_objects": max(len(parts), 1), "max_edges": 64}
     padded = pad_record(record, **sizes)
     assert padded["gt_valid"].sum() == len(parts)
     assert padded["gt_edge_valid"].any(axis=1).sum() == len(parts)

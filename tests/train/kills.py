@@ -43,7 +43,7 @@ def objective(params, frozen, batch, rng):
 def train(workdir):
     batches = train_iterator(
         FakeSource(11, unranked=(3,)),
-        image_hw=HW,
+        canvas_hw=HW,
         batch_size=4,
         max_objects=toy.OBJECTS,
         seed=3,

@@ -47,13 +47,13 @@ def test_a_small_regression():
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-SIZE = {"image_hw": (64, 64), "max_objects": 5}
+SIZE = {"canvas_hw": (64, 64), "max_objects": 5}
 
 
 def scenes(split, cache_dir):
     counts = {"train": 24, "val": 11, "test": 1}
     return open_source(
-        "scenes", root="", split=split, cache_dir=cache_dir, image_hw=(64, 64), num_scenes=counts
+        "scenes", root="", split=split, cache_dir=cache_dir, canvas_hw=(64, 64), num_scenes=counts
     )
 
 

@@ -58,7 +58,7 @@ def numpy_batch(index: int, batch_size: int = 4) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(index)
     return {
         "image": rng.integers(0, 256, (batch_size, *HW, 3), np.uint8),
-        "image_hw": np.full((batch_size, 2), HW[0], np.int32),
+        "valid_hw": np.full((batch_size, 2), HW[0], np.int32),
         "valid": np.ones(batch_size, bool),
         "gt_boxes": rng.uniform(0, 8, (batch_size, OBJECTS, 4)).astype(np.float32),
         "gt_valid": rng.random((batch_size, OBJECTS)) < 0.7,

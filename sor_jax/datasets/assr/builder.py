@@ -81,16 +81,16 @@ def _example(
             f"which {layout.split_list(root, split)} lists"
         )
     files = layout.image_files(root, split, image_id, ranks)
-    image_hw, grey_hw = _decoded_hw(files["image"]), _decoded_hw(files["grey"])
-    if image_hw != grey_hw:
+    photo_hw, grey_hw = _decoded_hw(files["image"]), _decoded_hw(files["grey"])
+    if photo_hw != grey_hw:
         raise ValueError(
-            f"{files['grey']} is {grey_hw} (h, w) but the photograph {files['image']} is {image_hw}"
+            f"{files['grey']} is {grey_hw} (h, w) but the photograph {files['image']} is {photo_hw}"
         )
     values = layout.read_json(files["ranks"])
     if not isinstance(values, dict) or "rank_order" not in values:
         raise ValueError(f'{files["ranks"]}: expected {{"rank_order": [..]}}')
     try:
-        checked = check_objects(objects[image_id], values["rank_order"], image_hw=image_hw)
+        checked = check_objects(objects[image_id], values["rank_order"], photo_hw=photo_hw)
     except ValueError as error:
         where = f"{layout.annotations(root, split)} with {files['ranks']}"
         raise ValueError(f"{where}, record {image_id}: {error}") from error

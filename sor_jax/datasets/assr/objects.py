@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.datasets.checks import check_annotation, check_segmentation, is_numbers, rle_length
 
 
-def check_objects(entries: list, ranks: list, *, image_hw: tuple[int, int]) -> list[dict]:
+def check_objects(entries: list, ranks: list, *, photo_hw: tuple[int, int]) -> list[dict]:
     """The objects of a photograph as sor_jax.datasets.features wants them. Raises ValueError."""
     if not isinstance(entries, list) or not isinstance(ranks, list):
         raise ValueError("object_data and rank_order must be lists")
@@ -17,27 +17,27 @@ def check_objects(entries: list, ranks: list, *, image_hw: tuple[int, int]) -> l
             f"{len(entries)} objects but {len(ranks)} rank values; one each is expected"
         )
     objects = [
-        _check_object(index, entry, rank, image_hw)
+        _check_object(index, entry, rank, photo_hw)
         for index, (entry, rank) in enumerate(zip(entries, ranks, strict=True))
     ]
-    masks = [_to_rle(json.loads(thing["segmentation"]), image_hw) for thing in objects]
+    masks = [_to_rle(json.loads(thing["segmentation"]), photo_hw) for thing in objects]
     boxes, values = ([thing[key] for thing in objects] for key in ("bbox", "rank_order"))
-    check_annotation(boxes, values, masks, image_hw)
+    check_annotation(boxes, values, masks, photo_hw)
     return objects
 
 
-def _to_rle(segmentation: list | dict, image_hw: tuple[int, int]) -> dict:
+def _to_rle(segmentation: list | dict, photo_hw: tuple[int, int]) -> dict:
     if isinstance(segmentation, dict):
         return segmentation
-    return coco_mask.merge(coco_mask.frPyObjects(segmentation, *image_hw))
+    return coco_mask.merge(coco_mask.frPyObjects(segmentation, *photo_hw))
 
 
-def _check_object(index: int, entry: dict, rank: float, image_hw: tuple[int, int]) -> dict:
+def _check_object(index: int, entry: dict, rank: float, photo_hw: tuple[int, int]) -> dict:
     try:
         return {
             "bbox": _check_box(entry["bbox"]),
             "rank_order": _check_rank(rank),
-            "segmentation": json.dumps(_check_mask(entry["segmentation"], image_hw)),
+            "segmentation": json.dumps(_check_mask(entry["segmentation"], photo_hw)),
         }
     except KeyError as error:
         raise ValueError(f"object {index}: no field {error}") from error
@@ -57,10 +57,10 @@ def _check_rank(rank) -> np.float32:
     return np.float32(rank)
 
 
-def _check_mask(mask, image_hw: tuple[int, int]) -> list | dict:
+def _check_mask(mask, photo_hw: tuple[int, int]) -> list | dict:
     """Polygons with at least three points each, or an RLE with string counts."""
     if isinstance(mask, dict):
-        return _check_rle(mask, image_hw)
+        return _check_rle(mask, photo_hw)
     if not isinstance(mask, list) or not all(is_numbers(part) for part in mask):
         raise ValueError("segmentation is neither a list of polygons nor an RLE")
     if any(len(part) % 2 for part in mask):
@@ -68,14 +68,14 @@ def _check_mask(mask, image_hw: tuple[int, int]) -> list | dict:
     parts = [part for part in mask if len(part) >= 6]  # fewer than three points hold no area
     if not parts:
         raise ValueError("segmentation has no polygon of three points or more")
-    check_segmentation(parts, image_hw)
+    check_segmentation(parts, photo_hw)
     return parts
 
 
-def _check_rle(mask: dict, image_hw: tuple[int, int]) -> dict:
+def _check_rle(mask: dict, photo_hw: tuple[int, int]) -> dict:
     size, counts = list(mask["size"]), mask["counts"]
-    if size != list(image_hw):
-        raise ValueError(f"the RLE is for {size} (h, w) but the photograph is {list(image_hw)}")
+    if size != list(photo_hw):
+        raise ValueError(f"the RLE is for {size} (h, w) but the photograph is {list(photo_hw)}")
     if isinstance(counts, list):
         if not is_numbers(counts) or sum(counts) != size[0] * size[1]:
             raise ValueError(f"the RLE's counts do not add up to {size[0]} x {size[1]} pixels")

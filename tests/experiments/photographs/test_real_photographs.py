@@ -145,7 +145,7 @@ def test_the_report_of_a_folder(tmp_path, capsys):
     config, _, variables = small_network()
     config = config.copy_and_resolve_references()
     config.data.update(
-        name="assr", root=str(tmp_path / "files"), cache_dir=str(tmp_path), image_hw=(64, 96)
+        name="assr", root=str(tmp_path / "files"), cache_dir=str(tmp_path), canvas_hw=(64, 96)
     )
     config.eval.batch_size = 2
     save_variables(tmp_path / "weights", variables)

@@ -21,7 +21,7 @@ HW = (96, 128)
 
 def test_a_made_up_batch_is_one_of_the_loaders():
     batch = made_up_batch(6, HW, 5, 32)
-    filler = empty_image(image_hw=HW, max_objects=5, max_edges=32)
+    filler = empty_image(canvas_hw=HW, max_objects=5, max_edges=32)
     assert batch.keys() == filler.keys() - {"objects_left_out"}
     for name, rows in batch.items():
         assert rows.shape == (6, *filler[name].shape) and rows.dtype == filler[name].dtype, name
@@ -71,7 +71,7 @@ from tests.small import small_config
 
 def get_config():
     config = small_config()
-    config.data.update(image_hw=(64, 64), max_edges=32)
+    config.data.update(canvas_hw=(64, 64), max_edges=32)
     return config
 """
 

@@ -94,7 +94,7 @@ from tests.small import small_config
 
 def get_config():
     config = small_config()
-    config.data.update(image_hw=(64, 64), cache_dir={cache!r})
+    config.data.update(canvas_hw=(64, 64), cache_dir={cache!r})
     config.data.num_scenes.update(train=12, val=4, test=4)
     return config
 """

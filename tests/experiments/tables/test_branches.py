@@ -42,7 +42,7 @@ class Source:
 def network(monkeypatch):
     config, model, variables = small_network()
     config = config.copy_and_resolve_references()
-    config.data.image_hw, config.eval.batch_size = (64, 96), 2
+    config.data.canvas_hw, config.eval.batch_size = (64, 96), 2
     monkeypatch.setattr(regions_file, "open_split", lambda config, split: Source())
     return config, model, variables
 
@@ -57,7 +57,7 @@ def test_the_models_own_branch_on_cached_regions_scores_as_the_whole_model(netwo
     branch = model.ranking, variables["params"]["ranking"]
     rows = score_branch(*branch, found, scenes, rank_rule=rule, batch_size=2)
     predict = make_predict(build_predict(config, model), make_mesh(jax.devices()[:1]))
-    size = {"image_hw": (64, 96), "batch_size": 2, "max_objects": 5}
+    size = {"canvas_hw": (64, 96), "batch_size": 2, "max_objects": 5}
     whole = evaluate(lambda b: predict(variables, b), eval_batches(Source(), **size))
     for name, value in summary(rows).items():
         assert value == pytest.approx(whole[name], abs=1e-12), name
@@ -93,7 +93,7 @@ def made_up_regions(images=64, slots=6, side=4, seed=0):
         valid=np.ones((images, slots), bool),
         owner=owner,
         rank_class=rank_class,
-        image_hw=np.full((images, 2), 64, np.int32),
+        valid_hw=np.full((images, 2), 64, np.int32),
     )
 
 
