@@ -1,0 +1,131 @@
+"""Makes a ranked data set from where people looked.
+
+    python data/rank_from_fixations.py --objects FOLDER --fixations FILE --protocol first --out NEW
+
+docs/your_data.md goes through it with an example; the protocols are defined below.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from sor_jax.datasets.fixations import protocols, report
+from sor_jax.datasets.fixations.photographs import deal, has_objects, of_assr
+from sor_jax.datasets.fixations.ranked_set import RankedSet
+from sor_jax.datasets.fixations.ranking import Inputs, rank_photographs
+from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
+
+
+def main():
+    """Reads, ranks, writes, reports; what a user can mend is said in one line, with status 1."""
+    args = _parser().parse_args()
+    names = list(dict.fromkeys(args.protocol))
+    try:
+        inputs = _inputs(args)
+        with RankedSet(args.out, names, copy=args.copy) as target:
+            made = rank_photographs(
+                inputs, target, protocols=names, halvings=args.halvings, seed=args.seed
+            )
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"rank_from_fixations: {error}") from None
+    print(report.text(made))
+    if target.converted:
+        print(f"\n{target.converted} photographs were no JPEG and were written as JPEG, quality 95")
+    print(f"\nwritten to {args.out}; the numbers above are in ranks_from_fixations.json there")
+
+
+def _inputs(args) -> Inputs:
+    if args.fixations is None and args.density is None:
+        raise ValueError("neither --fixations nor --density is given; at least one is needed")
+    if not args.objects.is_dir():
+        raise FileNotFoundError(f"--objects {args.objects} is no folder")
+    if not has_objects(args.objects):
+        raise FileNotFoundError(
+            f"--objects {args.objects} holds no objects: expected {{split}}_images.txt and "
+            "obj_seg_data_{split}.json, see data/assr/README.md"
+        )
+    photographs = of_assr(args.objects, args.images)
+    if args.shares is not None:
+        photographs = deal(photographs, tuple(args.shares), args.seed)
+    return Inputs(
+        photographs=photographs,
+        fixations=args.fixations and FixationSource(args.fixations),
+        density=args.density and DensitySource(args.density),
+        margin=_pixels(args.margin, args.pixels_per_degree),
+        by_number=args.match == "number",
+    )
+
+
+def _pixels(margin: str, pixels_per_degree: float | None) -> float:
+    """A margin "20", "20px" or "1deg" in pixels."""
+    text = margin.strip().lower()
+    in_degrees = text.endswith("deg")
+    try:
+        number = float(text.removesuffix("deg").removesuffix("px"))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"--margin is {margin!r}; expected pixels (20) or degrees (1deg)")
+    if not in_degrees:
+        return number
+    if pixels_per_degree is None or not pixels_per_degree > 0:
+        raise ValueError(
+            f"--margin {margin} needs --pixels_per_degree: how many pixels of the photograph one "
+            "degree of the visual field spans"
+        )
+    return number * pixels_per_degree
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__ + "\n" + protocols.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, path = parser.add_argument, pathlib.Path
+    add("--objects", type=path, required=True, help="a folder in ASSR layout; ranks are not needed")
+    add("--images", type=path, help="the photographs, where --objects does not hold them")
+    add(
+        "--fixations",
+        type=path,
+        help="scanpaths or points in .json, a table in .csv (image, x, y, person, t, duration), "
+        "or a folder of SALICON's .mat files or of fixation maps",
+    )
+    add("--density", type=path, help="a folder of smoothed maps of fixations, one a photograph")
+    add(
+        "--protocol",
+        nargs="+",
+        choices=protocols.NAMES,
+        required=True,
+        help="how ranks come about; of further ones the ranks go to rank_order_NAME and gt_NAME",
+    )
+    add("--out", type=path, required=True, help="the new folder in ASSR layout")
+    add(
+        "--margin",
+        default="0",
+        help="a fixation off every object goes to the nearest within this many pixels, or degrees "
+        "(1deg); 0 by default",
+    )
+    add("--pixels_per_degree", type=float, help="of the photographs as people saw them")
+    add(
+        "--match",
+        choices=("name", "number"),
+        default="name",
+        help="photographs and fixations belong together by the whole name, or by its last number",
+    )
+    add(
+        "--shares",
+        type=int,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="deals the photographs anew at random to train, val and test, e.g. 80 10 10",
+    )
+    add("--copy", action="store_true", help="copies the photographs; they are linked otherwise")
+    add("--halvings", type=int, default=20, help="random halvings of the people; 20 by default")
+    add("--seed", type=int, default=0, help="of the halvings and of --shares")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

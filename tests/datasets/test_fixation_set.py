@@ -1,0 +1,194 @@
+"""The command: a ranked set that the project reads, whole or not at all."""
+
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sor_jax.datasets.assr.builder import builder
+from sor_jax.datasets.fixations.photographs import Photograph, deal, of_folder
+from sor_jax.datasets.source import open_source
+from tests.datasets import assr_tree
+
+SCRIPT = pathlib.Path(__file__).parents[2] / "data/rank_from_fixations.py"
+# Photograph "two" has an object at x 4..20, y 6..30 and one at x 30..60, y 10..40.
+FIXATIONS = [
+    {"img": "two", "fixations": [[[10, 10, 200], [40, 20, 100]], [[12, 12, 90]], [[40, 20, 100]]]},
+    {"img": "none", "fixations": [[[0, 0, 200]], [], []]},
+    {"img": "three", "fixations": [[[5, 5, 10], [25, 30, 10]], [[50, 20, 10]], [[50, 22, 20]]]},
+    {"img": "one", "fixations": [[[55, 7, 10]], [[55, 8, 10]], []]},
+    {"img": "elsewhere", "fixations": [[[1, 1, 1]]]},
+]
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Runs the command over a tiny folder; the new set goes to tmp_path / "set"."""
+    spec = importlib.util.spec_from_file_location("rank_from_fixations", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assr_tree.write_split(tmp_path / "objects", "train")
+    (tmp_path / "f.json").write_text(json.dumps(FIXATIONS))
+
+    def run(*extra, objects=tmp_path / "objects", fixations=tmp_path / "f.json"):
+        argv = ["rank_from_fixations", "--objects", objects, "--out", tmp_path / "set", *extra]
+        argv += ["--fixations", fixations] if fixations else []
+        monkeypatch.setattr("sys.argv", [str(word) for word in argv])
+        module.main()
+        return tmp_path / "set"
+
+    return run
+
+
+def ranks(root, image_id, folder="rank_order", split="train"):
+    return json.loads((root / folder / split / f"{image_id}.json").read_text())["rank_order"]
+
+
+def test_a_set_is_written_and_read(command, tmp_path, capsys):
+    made = command("--protocol", "first", "duration")
+    assert ranks(made, "two") == [1.0, 0.9]  # 1.0 + 1.0 + 0 against .9 + 0 + 1.0
+    assert ranks(made, "two", "rank_order_duration") == [1.0, 0.9]
+    assert ranks(made, "three") == [0.9, 0.8, 1.0]
+    assert ranks(made, "none") == [0.0] and ranks(made, "one") == [0.0, 1.0]
+    source = open_source(
+        "assr", root=made, split="train", cache_dir=tmp_path / "cache", canvas_hw=(48, 64)
+    )
+    assert len(source) == 4
+    record = next(source[k] for k in range(4) if source[k].image_id == "three")
+    old = (tmp_path / "objects/images/train/three.jpg").resolve()
+    assert (made / "images/train/three.jpg").resolve() == old
+    assert record.grey[5, 5] == 229 and record.grey[20, 50] == 255 and record.grey[0, 63] == 0
+    printed = capsys.readouterr().out
+    assert "4 photographs, 8 objects, 6 with a rank by first" in printed
+    assert "1 photographs of the fixations are not among those of the objects" in printed
+    assert "between people" in printed and "between protocols" in printed
+    report = json.loads((made / "ranks_from_fixations.json").read_text())
+    assert report["counts"]["fixations"] == 11 and report["counts"]["on_objects"] == 10
+    assert set(report["between_protocols"]) == {"first", "people", "count", "duration"}
+    assert report["people"]["first"]["images"] == 4
+
+
+def test_ranks_of_a_second_protocol_can_be_trained_on(command, tmp_path):
+    made = command("--protocol", "first", "count")
+    root = builder(made, split="train", cache_dir=tmp_path / "cache", rank_field="rank_order_count")
+    assert root.info.splits["train"].num_examples == 4
+
+
+def test_photographs_can_be_copied_and_dealt_anew(command, tmp_path):
+    made = command("--protocol", "count", "--copy", "--shares", "50", "25", "25", "--seed", "3")
+    lists = {
+        split: (made / f"{split}_images.txt").read_text().split()
+        for split in ("train", "val", "test")
+    }
+    assert [len(ids) for ids in lists.values()] == [2, 1, 1]
+    assert sorted(sum(lists.values(), [])) == ["none", "one", "three", "two"]
+    file = made / "images/val" / f"{lists['val'][0]}.jpg"
+    assert file.is_file() and not file.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--protocol", "density_peak"], ["density_peak", "--density", "serves first, people"]),
+        (["--protocol", "first", "--margin", "1deg"], ["--pixels_per_degree"]),
+        (["--protocol", "first", "--margin", "near"], ["--margin", "'near'"]),
+        (["--protocol", "first", "--density", "nowhere"], ["nowhere", "no folder"]),
+    ],
+)
+def test_what_cannot_be_served_leaves_nothing(command, tmp_path, extra, words):
+    with pytest.raises(SystemExit) as stop:
+        command(*extra)
+    assert all(word in str(stop.value) for word in words), stop.value
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.json", "objects"]
+
+
+def test_damage_in_the_last_photograph_leaves_nothing(command, tmp_path):
+    photograph = tmp_path / "objects/images/train/one.jpg"
+    photograph.write_bytes(photograph.read_bytes()[:700])
+    with pytest.raises(SystemExit, match=r"one\.jpg"):
+        command("--protocol", "first")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.json", "objects"]
+
+
+def test_damaged_objects_are_named(command, tmp_path):
+    file = tmp_path / "objects/obj_seg_data_train.json"
+    entries = json.loads(file.read_text())
+    entries[0]["object_data"][0]["bbox"] = [5, 5, 2]
+    file.write_text(json.dumps(entries))
+    with pytest.raises(SystemExit, match=rf"obj_seg_data_train\.json.*{entries[0]['img']}.*bbox"):
+        command("--protocol", "first")
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(command, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/mine.txt").write_text("mine")
+    with pytest.raises(SystemExit, match="not empty"):
+        command("--protocol", "first")
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine.txt"]
+
+
+def test_ids_that_do_not_meet_are_shown(command, tmp_path):
+    (tmp_path / "f.json").write_text(json.dumps([{"img": "x_7", "fixations": []}]))
+    with pytest.raises(SystemExit, match=r"two.*x_7.*--match number"):
+        command("--protocol", "first")
+
+
+def test_coordinates_that_lie_outside_are_refused(command, tmp_path):
+    far = [entry | {"fixations": [[[900, 700, 5]]]} for entry in FIXATIONS]
+    (tmp_path / "f.json").write_text(json.dumps(far))
+    with pytest.raises(SystemExit, match=r"f\.json.*4 of 4 fixations lie outside"):
+        command("--protocol", "count")
+
+
+def test_the_margin_takes_what_is_near(command, tmp_path):
+    (tmp_path / "f.json").write_text(json.dumps([{"img": "two", "fixations": [[[25, 20, 5]]]}]))
+    made = command("--protocol", "count", "--margin", "0.5deg", "--pixels_per_degree", "12")
+    # 5.5 pixels from x = 19.5 and 5.5 from x = 30.5: equally near, object 0 has fewer pixels.
+    assert ranks(made, "two") == [1.0, 0.0]
+
+
+def test_photographs_in_folders(tmp_path):
+    for name in ("a.jpg", "b.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [(p.image_id, p.split) for p in of_folder(tmp_path)] == [("a", "train"), ("b", "train")]
+    (tmp_path / "images/val").mkdir(parents=True)
+    (tmp_path / "images/val/c.jpeg").write_bytes(b"")
+    assert [(p.image_id, p.split) for p in of_folder(tmp_path)] == [("c", "val")]
+    (tmp_path / "images/val/c.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"c\.jpeg.*c\.png"):
+        of_folder(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty.*no photograph"):
+        of_folder(tmp_path / "empty")
+
+
+def test_dealing_keeps_every_photograph_once(tmp_path):
+    photographs = [Photograph(str(k), "train", tmp_path) for k in range(37)]
+    dealt = deal(photographs, (80, 10, 10), 5)
+    assert [p.image_id for p in dealt] == [p.image_id for p in photographs]
+    sizes = [sum(p.split == split for p in dealt) for split in ("train", "val", "test")]
+    assert sizes == [30, 3, 4]
+
+
+def test_density_peak_gives_the_ranks_of_a_real_set(command, real_data, tmp_path):
+    """coco_salicon_mini was ranked by this protocol, by its own makers' program."""
+    mini = real_data / "coco_salicon_mini"
+    made = command(
+        *("--protocol", "density_peak", "--density", mini / "density"),
+        objects=mini,
+        fixations=mini / "fixations",
+    )
+    compared = 0
+    for split in ("train", "val", "test"):
+        for file in (mini / "rank_order" / split).iterdir():
+            assert ranks(made, file.stem, split=split) == json.loads(file.read_text())["rank_order"]
+            grey = [root / "gt" / split / f"{file.stem}.png" for root in (made, mini)]
+            one, other = (np.asarray(Image.open(path)) for path in grey)
+            assert (one == other).all()
+            compared += 1
+        listed = [(root / f"{split}_images.txt").read_text().split() for root in (made, mini)]
+        assert listed[0] == listed[1]
+    assert compared == 83
