@@ -52,7 +52,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
         predict=build_predict(config, model),
         train_batches=train_iterator(
             source,
-            valid_hw=tuple(config.data.canvas_hw),
+            canvas_hw=tuple(config.data.canvas_hw),
             max_objects=config.data.max_objects,
             max_edges=config.data.max_edges,
             batch_size=config.train.batch_size,
