@@ -33,7 +33,10 @@ def main():
     print(report.text(made))
     if target.converted:
         print(f"\n{target.converted} photographs were no JPEG and were written as JPEG, quality 95")
-    print(f"\nwritten to {args.out}; the numbers above are in ranks_from_fixations.json there")
+    print(
+        f"\nwritten to {args.out}; the numbers above are in ranks_from_fixations.json there, and "
+        "twelve photographs to look at in ranks_from_fixations.png"
+    )
 
 
 def _inputs(args) -> Inputs:

@@ -69,6 +69,8 @@ def test_a_set_is_written_and_read(command, tmp_path, capsys):
     assert report["counts"]["fixations"] == 11 and report["counts"]["on_objects"] == 10
     assert set(report["between_protocols"]) == {"first", "people", "count", "duration"}
     assert report["people"]["first"]["images"] == 4
+    with Image.open(made / "ranks_from_fixations.png") as sheet:
+        assert sheet.width == 4 * sheet.height / 48 * 64  # four photographs of 48x64 in a row
 
 
 def test_ranks_of_a_second_protocol_can_be_trained_on(command, tmp_path):

@@ -74,9 +74,10 @@ class RankedSet:
         self._place(photograph.path, files["image"])
         self._entries.setdefault(split, []).append({"img": image_id, "object_data": objects})
 
-    def write_report(self, report: dict) -> None:
-        """Puts what is known of the set beside its lists, as ranks_from_fixations.json."""
+    def write_report(self, report: dict, sheet: np.ndarray) -> None:
+        """Puts what is known of the set beside its lists, and a page u8[h, w, 3] of examples."""
         write_json(self._partial / "ranks_from_fixations.json", report)
+        write_png(self._partial / "ranks_from_fixations.png", sheet)
 
     def _place(self, source: pathlib.Path, target: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from sor_jax.datasets.fixations.objects import NONE, objects_looked_at, outside,
 from sor_jax.datasets.fixations.photographs import Detect, Photograph
 from sor_jax.datasets.fixations.protocols import NAMES, Evidence, density_on, rank_values, why_not
 from sor_jax.datasets.fixations.ranked_set import RankedSet
+from sor_jax.datasets.fixations.sheet import Sheet
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource, match
 from sor_jax.datasets.record import decode_masks, to_rle
 
@@ -89,7 +90,10 @@ def rank_photographs(
     """
     used, unmet = inputs.matched()
     agreement, tally = Agreement(halvings=halvings, seed=seed), collections.Counter()
-    for photograph, ids in tqdm.tqdm(used, unit=" images", disable=None, leave=False):
+    sheet = Sheet(len(used), seed=seed)
+    for number, (photograph, ids) in enumerate(
+        tqdm.tqdm(used, unit=" images", disable=None, leave=False)
+    ):
         photo_hw = photograph.photo_hw()
         objects, encoded = _objects(photograph, photo_hw, inputs.detect)
         masks = decode_masks(encoded, photo_hw)
@@ -98,6 +102,9 @@ def rank_photographs(
         target.add(photograph, objects, {name: values[name] for name in protocols}, masks)
         iou = coco_mask.iou(encoded, encoded, [0] * len(encoded)) if encoded else np.zeros((0, 0))
         agreement.add(evidence, values, masks, iou)
+        if number in sheet.chosen:
+            encoded = photograph.path.read_bytes()
+            sheet.add(encoded, masks, values[protocols[0]], evidence.looks)
         ranked = int((values[protocols[0]] > 0.5).sum())
         tally.update(photographs=1, objects=len(objects), ranked=ranked)
         tally.update({"without_rank": not ranked, "two_or_more": ranked >= 2})
@@ -112,7 +119,7 @@ def rank_photographs(
         "people": agreement.of_people(),
         "between_protocols": agreement.of_protocols(),
     }
-    target.write_report(report)
+    target.write_report(report, sheet.page())
     return report
 
 
