@@ -10,7 +10,7 @@ def get_config() -> ConfigDict:
     config.model = _model()
     config.loss = ConfigDict(
         {
-            "rank_weight": 1.0,  # lambda
+            "rank_weight": 1.0,  # lambda; 0 leaves the ranking head out
             "mask_gradient": False,  # let mask IoU and rank losses reach the mask head
             "raw_mask": False,  # show the ranking head mask logits in training
             "whole_pixels": False,  # count an object's share in whole pixels, as the original
@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
             "root": "",
             "rank_field": "rank_order",  # the folder of the ranks, of several that root may have
             "cache_dir": "",  # "" for ~/.cache/sor_jax
+            "targets": "ranked",  # what is to be found; "all": objects without a rank, too
             "canvas_hw": (480, 640),
             "max_objects": 5,
             # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.

@@ -36,10 +36,10 @@ class Polygons:
 
 @flax.struct.dataclass
 class GroundTruth:
-    """The ranked objects of each image; unranked ones are background."""
+    """The objects of each image that are to be found; all others are background."""
 
     boxes: Boxes  # [B, M]
-    rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth
+    rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth, NO_RANK = not known
     masks: jax.Array  # u8[B, M, H, W] 0 or 1, in network-input pixels
     polygons: Polygons  # [B, M] an object without edges is known by its mask alone; E may be 0
 

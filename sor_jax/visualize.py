@@ -19,6 +19,7 @@ COLOURS = {
     5: (31, 119, 200),
 }
 """Rank 1, the most salient, is red; 5 is blue."""
+NO_RANK_COLOUR = (90, 90, 90)
 
 
 def ranked_overlay(image: np.ndarray, masks: np.ndarray, ranks: Sequence[int]) -> Image.Image:
@@ -27,7 +28,7 @@ def ranked_overlay(image: np.ndarray, masks: np.ndarray, ranks: Sequence[int]) -
     Args:
       image: u8[h, w, 3] RGB.
       masks: bool[n, h, w]; n may be 0.
-      ranks: n ranks as people see them, 1 = most salient .. 5.
+      ranks: n ranks as people see them, 1 = most salient .. 5; of others no number is written.
 
     Returns:
       A picture of the photograph's shape, PANEL_HEIGHT high, less where it would get too wide.
@@ -39,13 +40,14 @@ def ranked_overlay(image: np.ndarray, masks: np.ndarray, ranks: Sequence[int]) -
     shown.sort(key=lambda item: -item[1].sum())  # smaller objects end on top
     owner = np.zeros(grey.shape[:2], int)
     for rank, mask in shown:
-        canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(COLOURS[rank])
-        canvas[_outline(mask)] = COLOURS[rank]
+        colour = COLOURS.get(rank, NO_RANK_COLOUR)
+        canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
+        canvas[_outline(mask)] = colour
         owner[mask] = rank
     picture = Image.fromarray(canvas.round().astype(np.uint8))
     for rank, mask in shown:
         seen = owner == rank
-        if mask.any():
+        if mask.any() and rank in COLOURS:
             _write_rank(picture, seen if seen.any() else mask, rank)
     return picture
 

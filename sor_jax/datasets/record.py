@@ -9,9 +9,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.checks import check_annotation, check_segmentation
+from sor_jax.datasets.features import NO_GREY
 
 NUM_RANKS = 5
 NO_RANK = -1
+TARGETS = ("ranked", "all")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Record:
       polygons: the outlines of the n objects as the file has them, each a list of parts f32[v, 2]
         (x y in pixels of the photograph), empty for an object that the file gives as RLE.
       rank_order: f32[n] the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5 for none.
-      grey: u8[h, w] the data set's own rank map.
+      grey: u8[h, w] the data set's own rank map; None where it knows no ranks.
     """
 
     image_id: str
@@ -35,7 +37,7 @@ class Record:
     masks: list[dict]
     polygons: list[list[np.ndarray]]
     rank_order: np.ndarray
-    grey: np.ndarray
+    grey: np.ndarray | None
 
 
 def rank_classes(rank_order: np.ndarray) -> np.ndarray:
@@ -53,6 +55,24 @@ def ranked_indices(rank_order: np.ndarray) -> np.ndarray:
     value = np.asarray(rank_order)
     order = np.argsort(-value, kind="stable")
     return order[value[order] > 0.5]
+
+
+def target_indices(record: Record, targets: str) -> np.ndarray:
+    """i64[k]: the objects that are ground truth, as config.data.targets says.
+
+    With "ranked" these are the ones of `ranked_indices`. With "all" the others that have a mask and
+    a box follow, the larger first.
+    """
+    if targets not in TARGETS:
+        raise ValueError(f"config.data.targets is {targets!r}; expected one of {TARGETS}")
+    ranked = ranked_indices(record.rank_order)
+    if targets == "ranked":
+        return ranked
+    area = np.array([coco_mask.area(mask) for mask in record.masks], np.int64)
+    has_box = (record.boxes[:, 2:] > record.boxes[:, :2]).all(axis=1)
+    larger_first = np.argsort(-area, kind="stable")
+    is_other = (area > 0) & has_box & ~np.isin(np.arange(len(area)), ranked)
+    return np.concatenate([ranked, larger_first[is_other[larger_first]]])
 
 
 def decode_masks(masks: list[dict], photo_hw: tuple[int, int]) -> np.ndarray:
@@ -87,11 +107,13 @@ def decode_record(example: dict, *, where: str) -> Record:
     """
     image_id = example["image_id"].decode()
     try:
-        image, grey = decode_image(example["image"]), decode_grey(example["grey"])
+        image = decode_image(example["image"])
+        has_map = example["grey"] != NO_GREY
+        grey = decode_grey(example["grey"]) if has_map else None
         objects = example["objects"]
         segmentations = [json.loads(text) for text in objects["segmentation"]]
         height, width = image.shape[:2]
-        if grey.shape != (height, width):
+        if has_map and grey.shape != (height, width):
             raise ValueError(f"grey map {grey.shape} (h, w), photograph {(height, width)}")
         record = Record(
             image_id=image_id,

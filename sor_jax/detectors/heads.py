@@ -22,7 +22,7 @@ class RegionOutputs(NamedTuple):
 
     mask_logit: jax.Array  # f32[B, R, 28, 28]
     mask_iou: jax.Array  # f32[B, R]
-    rank_logit: jax.Array  # f32[B, R, K]
+    rank_logit: jax.Array | None  # f32[B, R, K], None where nobody asked
     undersampled: jax.Array  # i32[] regions larger than their pooling is bounded for
 
 
@@ -37,6 +37,7 @@ def run_heads(
     raw_mask: bool = False,
     dropout_keys=None,
     remat: bool = False,
+    ranks: bool = True,
 ) -> RegionOutputs:
     """Pools the regions and applies the mask, mask IoU and ranking heads.
 
@@ -47,6 +48,7 @@ def run_heads(
       valid_hw: i32[B, 2] size of the photograph inside the padding.
       mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
       raw_mask: show the ranking head mask logits, not probabilities.
+      ranks: whether the ranking head runs.
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
       dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
@@ -59,12 +61,14 @@ def run_heads(
         prob = jax.nn.sigmoid(seen)
         iou = apply(pooled, prob, method="mask_iou")
         mask = seen if raw_mask else prob
-        tokens = apply(pooled, mask, boxes, valid_hw, method="tokens")
+        tokens = apply(pooled, mask, boxes, valid_hw, method="tokens") if ranks else None
         return logit, iou, tokens, undersampled.astype(jnp.float32)
 
     chunk_outputs = jax.checkpoint(chunk_outputs) if remat else chunk_outputs
     logit, iou, tokens, undersampled = in_chunks(chunk_outputs, boxes, size=CHUNK)
-    if dropout_keys is None:
+    if not ranks:
+        rank_logit = None
+    elif dropout_keys is None:
         rank_logit = apply(tokens, boxes, method="ranks")
     else:
         rank_logit = jax.vmap(functools.partial(_ranks_of_image, apply))(

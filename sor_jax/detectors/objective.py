@@ -29,7 +29,7 @@ class Objective:
     Attributes:
       model: the network.
       roi_slots: foreground regions an image that reach the mask, mask IoU and ranking heads.
-      rank_weight: lambda, the weight of the rank loss in the total.
+      rank_weight: lambda, the weight of the rank loss in the total; 0 leaves loss and head out.
       mask_gradient: let the mask IoU and rank losses reach the mask head through its probability.
       raw_mask: as of run_heads.
       whole_pixels: as of mask_targets.
@@ -68,8 +68,8 @@ class Objective:
 
         Returns:
           (total f32[], scalars): "loss/NAME" for the detector's losses, mask, mask_iou (where the
-          model has such a head), rank and total, and the counts "rois/foreground",
-          "rois/left_out", "rois/undersampled".
+          model has such a head), rank (where it has a weight) and total, and the counts
+          "rois/foreground", "rois/left_out", "rois/undersampled".
         """
         return self.total(self.sums(params, frozen, batch, image_keys(rng, len(batch.valid))))
 
@@ -79,7 +79,8 @@ class Objective:
             name: ratio(sum_count, at_least=1e-6 if name == "fcos_box" else 1.0)
             for name, sum_count in sums.losses.items()
         }
-        total = sum(losses.values()) + (self.rank_weight - 1.0) * losses["rank"]
+        weights = {"rank": self.rank_weight}
+        total = sum(weights.get(name, 1.0) * value for name, value in losses.items())
         scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
         return total, scalars | {f"rois/{name}": value for name, value in sums.counts.items()}
 
@@ -104,6 +105,7 @@ class Objective:
             raw_mask=self.raw_mask,
             dropout_keys=keys,
             remat=self.remat,
+            ranks=self.rank_weight != 0,
         )
         losses |= self.roi_losses(outputs, rois, gt, batch.valid_hw)
         counts = {
@@ -124,11 +126,13 @@ class Objective:
             return crops, mask_iou_targets(logit, crops, share)
 
         crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, valid_hw, logit)
-        rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
         losses = {"mask": mask_losses.mask_loss(logit, crops, valid)}
         if self.model.iou is not None:
             losses["mask_iou"] = mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)
-        return losses | {"rank": rank_loss(outputs.rank_logit, rank_class, valid)}
+        if outputs.rank_logit is not None:
+            rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
+            losses["rank"] = rank_loss(outputs.rank_logit, rank_class, valid)
+        return losses
 
 
 def image_keys(rng, count: int):

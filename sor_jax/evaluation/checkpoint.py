@@ -80,6 +80,7 @@ def evaluate_variables(
             progress=bar.update,
             pool=taking_turns,
             summarize=is_primary(),
+            targets=config.data.targets,
         )
     say(table(metrics))
     took = duration(time.perf_counter() - start)

@@ -24,6 +24,7 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     pool: Callable[[list[Scored]], list[Scored]] | None = None,
     summarize: bool = True,
+    targets: str = "ranked",
 ) -> dict[str, float | int | None]:
     """Scores what a model predicts for every photograph, at the photograph's own size.
 
@@ -37,6 +38,7 @@ def evaluate(
       progress: called with the number of photographs scored since the last call.
       pool: turns the photographs of this process into those of all processes that share a data
         set; None where nobody does.
+      targets: which objects are to be found, as of `truth_of`.
       summarize: whether this process writes metrics.json and gallery.png.
 
     Returns:
@@ -49,7 +51,7 @@ def evaluate(
         detections = predict(batch)
         for slot, record in zip(np.flatnonzero(batch["valid"]), records, strict=True):
             prediction = in_photograph(detections, slot, batch["valid_hw"][slot], record)
-            truth = truth_of(record)
+            truth = truth_of(record, targets)
             album.add(record, truth, prediction, scoreboard.add(truth, prediction))
         if progress is not None:
             progress(len(records))

@@ -72,6 +72,8 @@ def score_map(grey: np.ndarray, record: Record, kind: str) -> dict:
     """What one map u8 or u16 [h, w] of the photograph's size scores: mae, rho, matched, objects,
     ndcg_linear, ndcg_exp; None where a metric is undefined."""
     truth = truth_of(record)
+    if truth.grey is None:
+        raise ValueError(f"image {record.image_id}: its data set has no ranks to score a map by")
     values = (matched_values if kind == "ranked" else mean_values)(grey, truth.masks)
     rho, matched = agreement(values, truth.rank_order)
     ndcg = ndcg_image(grey, truth.masks, truth.rank_class + 1) or (None, None)

@@ -45,10 +45,15 @@ class Tolerant:
         return repr(self._source)
 
 
-def pad_or_skip(record: Record | Damaged, *, flip: bool = False, **size) -> dict[str, np.ndarray]:
+def pad_or_skip(
+    record: Record | Damaged, *, flip: bool = False, targets: str = "ranked", **size
+) -> dict[str, np.ndarray]:
     """As pad_record, with "damage", bytes: why the record is missing, b"" where it is not."""
     is_damaged = isinstance(record, Damaged)
-    padded = empty_image(**size) if is_damaged else pad_record(record, flip=flip, **size)
+    if is_damaged:
+        padded = empty_image(**size)
+    else:
+        padded = pad_record(record, flip=flip, targets=targets, **size)
     reason = record.reason.encode()[:_LONGEST] if is_damaged else b""
     return padded | {"damage": np.array(reason, f"S{_LONGEST}")}
 

@@ -7,12 +7,12 @@ most edges that an object's polygons may have:
   valid bool[B]             False = an empty image that completes the batch
   gt_boxes f32[B, M, 4]     x0 y0 x1 y1 in pixels of the input
   gt_valid bool[B, M]       False = padding
-  gt_rank_class i32[B, M]   4 = most salient .. 0 = fifth
+  gt_rank_class i32[B, M]   4 = most salient .. 0 = fifth, -1 = not known
   gt_masks u8[B, M, H, W]   0 or 1
   gt_edges f32[B, M, E, 4]  x0 y0 x1 y1 of its polygons; an object with none is an RLE or over E
   gt_edge_part i32[B, M, E] the part of the object that an edge belongs to, from 0
   gt_edge_valid bool[B, M, E]
-  objects_left_out i32[B]   ranked objects for which there was no room
+  objects_left_out i32[B]   objects for which there was no room
   damage bytes[B]           only with on_error="skip": why the record is missing, else b""
 """
 
@@ -45,20 +45,24 @@ def train_iterator(
     shuffle: bool = True,
     on_error: str = "raise",
     share: Share | None = None,
+    targets: str = "ranked",
 ) -> TrainIterator:
-    """Batches without end; every image with a ranked object comes once before any comes again.
+    """Batches without end; every image with an object comes once before any comes again.
 
     The order depends on `seed` and the source alone. `flip` mirrors half of the images.
     `num_workers` processes read ahead; with 0 a thread does. Close the iterator to end them. With
     `on_error` "skip" an empty image takes the place of a damaged record, which with "raise" ends
-    the run. `share` is what this process reads of each batch; None for all of it.
+    the run. `share` is what this process reads of each batch; None for all of it. `targets` says
+    which objects are ground truth, see `target_indices`.
     """
     is_tolerant = check_on_error(on_error) == "skip"
-    images = grain.MapDataset.source(_WithRanks(Tolerant(source) if is_tolerant else source))
+    images = grain.MapDataset.source(
+        _WithObjects(Tolerant(source) if is_tolerant else source, targets)
+    )
     images = images.seed(seed)
     images = (images.shuffle() if shuffle else images).repeat(_ENDLESS // len(images))
     size = {"canvas_hw": canvas_hw, "max_objects": max_objects, "max_edges": max_edges}
-    pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
+    pad = functools.partial(pad_or_skip if is_tolerant else pad_record, targets=targets, **size)
     images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)
     if share is not None:
         filler = pad(Damaged("")) if is_tolerant else empty_image(**size)
@@ -94,14 +98,20 @@ def eval_batches(
         records.close()
 
 
-class _WithRanks:
-    """The records of a source that have a ranked object."""
+class _WithObjects:
+    """The records of a source that have an object, or with the targets "ranked" one with a rank."""
 
-    def __init__(self, source):
+    def __init__(self, source, targets: str):
         self._source = source
-        self._indices = [i for i in range(len(source)) if len(ranked_indices(source.rank_order(i)))]
-        if not self._indices:
-            raise ValueError(f"{source!r} has {len(source)} records, none with a ranked object")
+        orders = [source.rank_order(index) for index in range(len(source))]
+        counts = [len(order if targets == "all" else ranked_indices(order)) for order in orders]
+        self._indices = np.flatnonzero(counts)
+        if not len(self._indices):
+            advice = (
+                "" if targets == "all" else "; to learn detection alone set config.data.targets=all"
+            )
+            what = "an object" if targets == "all" else "a ranked object"
+            raise ValueError(f"{source!r} has {len(source)} records, none with {what}{advice}")
 
     def __len__(self):
         return len(self._indices)
@@ -110,7 +120,7 @@ class _WithRanks:
         return self._source[self._indices[index]]
 
     def __repr__(self):
-        return f"{self._source!r}, the {len(self)} with ranks"
+        return f"{self._source!r}, {len(self)} of its records"
 
 
 class _RandomlyFlipped(grain.transforms.RandomMap):

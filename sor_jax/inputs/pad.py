@@ -1,8 +1,8 @@
-"""One record -> one image of a batch: fitted, padded, ranked objects only."""
+"""One record -> one image of a batch: fitted, padded, with the objects that are ground truth."""
 
 import numpy as np
 
-from sor_jax.datasets.record import NO_RANK, Record, decode_masks, rank_classes, ranked_indices
+from sor_jax.datasets.record import NO_RANK, Record, decode_masks, rank_classes, target_indices
 from sor_jax.inputs import transforms
 from sor_jax.inputs.outline import edges_of
 
@@ -14,18 +14,20 @@ def pad_record(
     max_objects: int,
     max_edges: int = 0,
     flip: bool = False,
+    targets: str = "ranked",
 ) -> dict[str, np.ndarray]:
     """The arrays of sor_jax.inputs.loader without their batch axis.
 
-    Of more ranked objects than `max_objects` the most salient are kept. Left out, and counted, are
-    also objects whose box is empty once it is cut to the photograph. An object whose polygons have
-    more edges than `max_edges` is given by its mask alone.
+    Ground truth are the objects of `target_indices`; of more than `max_objects` of them the first
+    (the most salient) are kept. Left out, and counted, are also objects whose box is empty once it
+    is cut to the photograph. An object whose polygons have more edges than `max_edges` is given by
+    its mask alone.
     """
     photo_hw = record.image.shape[:2]
     hw = transforms.fitted_hw(photo_hw, canvas_hw)
     boxes = transforms.resize_boxes(record.boxes, photo_hw, hw)
-    ranked = ranked_indices(record.rank_order)
-    kept = ranked[(boxes[ranked, 2:] > boxes[ranked, :2]).all(axis=1)][:max_objects]
+    wanted = target_indices(record, targets)
+    kept = wanted[(boxes[wanted, 2:] > boxes[wanted, :2]).all(axis=1)][:max_objects]
     masks = decode_masks([record.masks[index] for index in kept], photo_hw)
     masks = transforms.resize_masks(masks, hw)
     image = transforms.resize_image(record.image, hw)
@@ -41,7 +43,7 @@ def pad_record(
     padded["gt_valid"][: len(kept)] = True
     padded["gt_rank_class"][: len(kept)] = rank_classes(record.rank_order[kept])
     padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
-    padded["objects_left_out"][()] = len(ranked) - len(kept)
+    padded["objects_left_out"][()] = len(wanted) - len(kept)
     for slot, index in enumerate(kept):
         parts = [transforms.resize_points(p, photo_hw, hw) for p in record.polygons[index]]
         parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts

@@ -11,18 +11,25 @@ from sor_jax.metrics.f_measure import f_measure_image
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.ndcg import ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
-from sor_jax.metrics.sor import rank_map, sor_image, sor_summary
+from sor_jax.metrics.sor import matched_values, rank_map, sor_image, sor_summary
 
 
 class Truth(NamedTuple):
-    """What people say of one photograph: its n ranked objects, in the file's order."""
+    """What people say of one photograph: its n objects, in the file's order."""
 
-    grey: np.ndarray  # u8[h, w] the data set's grey map
+    grey: np.ndarray | None  # u8[h, w] the data set's grey map, None where it has none
     xyxy: np.ndarray  # f[n, 4] in pixels of the photograph
     encoded: list[dict]  # n masks as COCO run-length encodings
     masks: np.ndarray  # bool[n, h, w] the same masks
     rank_order: np.ndarray  # f[n] the file's values, larger = more salient
-    rank_class: np.ndarray  # i[n] 4 = most salient .. 0
+    rank_class: np.ndarray  # i[n] 4 = most salient .. 0, below 0 = not known
+
+    def with_ranks(self) -> "Truth":
+        """The objects whose rank is known."""
+        kept = np.flatnonzero(self.rank_class >= 0)
+        encoded = [self.encoded[index] for index in kept]
+        order, classes = self.rank_order[kept], self.rank_class[kept]
+        return Truth(self.grey, self.xyxy[kept], encoded, self.masks[kept], order, classes)
 
 
 class Prediction(NamedTuple):
@@ -68,14 +75,16 @@ class Scoreboard:
 
         Returns:
           Its own values: mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear, ndcg_exp;
-          None where a metric is undefined for it.
+          None where a metric is undefined for it. Order is judged among the objects whose rank is
+          known. Where none is, all objects count as to be matched, and rho is None.
         """
+        everything, truth = truth, truth.with_ranks()
         pred_map = prediction.rank_map()
         rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
         iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
         ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
         row = {
-            "mae": mae_image(pred_map, truth.grey),
+            "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
             "rho": rho,
             "matched": matched,
             "objects": len(truth.masks),
@@ -86,9 +95,13 @@ class Scoreboard:
             "ndcg_linear": ndcg[0],
             "ndcg_exp": ndcg[1],
         }
+        if not len(truth.masks):
+            values = matched_values(pred_map, everything.masks)
+            row["matched"] = sum(value is not None for value in values)
+            row["objects"] = len(values)
         found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
-        objects = Objects(truth.xyxy, truth.encoded)
-        self.images.append(Scored(row, truth.grey.shape, objects, found))
+        objects = Objects(everything.xyxy, everything.encoded)
+        self.images.append(Scored(row, pred_map.shape, objects, found))
         return row
 
     def result(self) -> dict[str, float | int | None]:

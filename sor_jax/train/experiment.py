@@ -31,6 +31,7 @@ class Experiment:
       train_batches: an endless iterator of numpy batches with get_state, set_state and close.
       eval_batches: batch size -> (numpy batch, records) of the evaluated split, in order.
       records_left_out: how many training records their preparation left out as damaged.
+      targets: which objects an evaluation looks for, as of `truth_of`.
     """
 
     init: Callable[[jax.Array], dict[str, Any]]
@@ -39,6 +40,7 @@ class Experiment:
     train_batches: Any
     eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]
     records_left_out: int = 0
+    targets: str = "ranked"
 
 
 def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
@@ -60,6 +62,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
             flip=config.data.flip,
             num_workers=config.data.num_workers,
             on_error=config.data.on_error,
+            targets=config.data.targets,
             share=share_of(
                 config.train.batch_size,
                 num_devices=num_devices or jax.device_count(),
@@ -70,6 +73,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
         ),
         eval_batches=build_eval_batches(config, config.eval.split),
         records_left_out=len(source.left_out),
+        targets=config.data.targets,
     )
 
 

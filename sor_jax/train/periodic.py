@@ -32,6 +32,7 @@ class PeriodicEvaluation:
 
     def __init__(self, experiment: Experiment, config, workdir, mesh, log: MetricsLog | NoLog):
         self._batches, self._split = experiment.eval_batches, config.split
+        self._targets = experiment.targets
         # Each process predicts its share of the photographs on its own devices.
         self._mesh = mesh if is_alone() else make_mesh(jax.local_devices())
         self._predict = make_predict(experiment.predict, self._mesh)
@@ -54,6 +55,7 @@ class PeriodicEvaluation:
                 gallery=EXAMPLES if is_primary() else 0,
                 show=show,
                 pool=lambda images: _pool(images, stop),
+                targets=self._targets,
             )
         except _StoppedError:
             return None

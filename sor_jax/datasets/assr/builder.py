@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.assr.objects import check_objects
+from sor_jax.datasets.features import NO_GREY
 from sor_jax.datasets.prepare import LocalBuilder, note_left_out, prepared, progress
 
 
@@ -81,7 +82,27 @@ def _example(
             f"which {layout.split_list(root, split)} lists"
         )
     files = layout.image_files(root, split, image_id, ranks)
-    photo_hw, grey_hw = _decoded_hw(files["image"]), _decoded_hw(files["grey"])
+    photo_hw, where = _decoded_hw(files["image"]), str(layout.annotations(root, split))
+    if layout.has_ranks(root, ranks):
+        values, grey = _ranks(files, photo_hw)
+        where = f"{where} with {files['ranks']}"
+    else:
+        values, grey = [0.0] * len(objects[image_id]), NO_GREY
+    try:
+        checked = check_objects(objects[image_id], values, photo_hw=photo_hw)
+    except ValueError as error:
+        raise ValueError(f"{where}, record {image_id}: {error}") from error
+    return {
+        "image_id": image_id,
+        "image": files["image"].read_bytes(),
+        "grey": grey,
+        "objects": checked,
+    }
+
+
+def _ranks(files: dict[str, pathlib.Path], photo_hw: tuple[int, int]) -> tuple[list, bytes]:
+    """The rank values of a photograph's objects, and its rank map's bytes."""
+    grey_hw = _decoded_hw(files["grey"])
     if photo_hw != grey_hw:
         raise ValueError(
             f"{files['grey']} is {grey_hw} (h, w) but the photograph {files['image']} is {photo_hw}"
@@ -89,17 +110,7 @@ def _example(
     values = layout.read_json(files["ranks"])
     if not isinstance(values, dict) or "rank_order" not in values:
         raise ValueError(f'{files["ranks"]}: expected {{"rank_order": [..]}}')
-    try:
-        checked = check_objects(objects[image_id], values["rank_order"], photo_hw=photo_hw)
-    except ValueError as error:
-        where = f"{layout.annotations(root, split)} with {files['ranks']}"
-        raise ValueError(f"{where}, record {image_id}: {error}") from error
-    return {
-        "image_id": image_id,
-        "image": files["image"].read_bytes(),
-        "grey": files["grey"].read_bytes(),
-        "objects": checked,
-    }
+    return values["rank_order"], files["grey"].read_bytes()
 
 
 def _decoded_hw(path: pathlib.Path) -> tuple[int, int]:

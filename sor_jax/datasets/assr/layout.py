@@ -6,7 +6,8 @@ rank_order/{split}/{id}.json          {"rank_order": [one value an object]}
 images/{split}/{id}.jpg               the photograph
 gt/{split}/{id}.png                   its rank map, grey
 
-A folder may hold other ranks of the same objects: rank_order_NAME/ with gt_NAME/.
+A folder may hold other ranks of the same objects: rank_order_NAME/ with gt_NAME/. One without
+rank_order/ and gt/ is a set without ranks.
 """
 
 import collections
@@ -47,6 +48,11 @@ def image_files(
 def splits(root: pathlib.Path) -> tuple[str, ...]:
     """The splits that the root has a list of."""
     return tuple(split for split in SPLITS if split_list(root, split).is_file())
+
+
+def has_ranks(root: pathlib.Path, ranks: str = RANKS) -> bool:
+    """Whether the root says an order of its objects; with neither folder it holds objects alone."""
+    return (root / ranks).is_dir() or (root / _maps_of(ranks)).is_dir()
 
 
 def _maps_of(ranks: str) -> str:
