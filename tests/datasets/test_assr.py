@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -186,3 +187,20 @@ def test_ranks_that_are_not_there_are_named(root, tmp_path):
         assr.builder(root, cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
     with pytest.raises(ValueError, match="rank_field is 'votes'"):
         assr.builder(root, cache_dir=tmp_path / "cache", rank_field="votes")
+
+
+def test_a_folder_without_ranks_holds_objects_alone(root, tmp_path):
+    for folder in ("rank_order", "gt"):
+        shutil.rmtree(root / folder)
+    source = RecordSource(assr.builder(root, cache_dir=tmp_path / "cache").data_dir, "val")
+    for record, objects in zip(source, assr_tree.IMAGES.values(), strict=True):
+        assert record.grey is None
+        assert not record.rank_order.any()
+        np.testing.assert_array_equal(record.boxes, np.float32([box for box, _ in objects]))
+
+
+@pytest.mark.parametrize("folder", ["rank_order", "gt"])
+def test_half_of_the_ranks_is_an_error(root, tmp_path, folder):
+    shutil.rmtree(root / folder)
+    with pytest.raises(FileNotFoundError, match=f"{folder}/train/two"):
+        assr.builder(root, cache_dir=tmp_path / "cache")

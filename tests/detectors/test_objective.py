@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sor_jax import build
-from sor_jax.structures import Batch, Boxes
+from sor_jax.structures import NO_RANK, Batch, Boxes
 from tests.small import made_up_batch, small_network
 
 NAMES = ["fcos_class", "fcos_box", "fcos_centerness", "mask", "mask_iou", "rank"]
@@ -157,3 +157,41 @@ def test_sizes_that_the_network_cannot_take_are_named():
         assert "multiples of 32" in str(error)
     else:
         raise AssertionError("a width of 100 was taken")
+
+
+def test_rank_weight_0_leaves_loss_and_head_out():
+    """Whatever the head would say; all other losses and gradients are as with it."""
+    _, run, _ = compiled()
+    (total, scalars), grads = run(made_up_batch())
+    objective, _, _ = compiled(rank_weight=0.0)
+    _, _, variables = small_network(dropout=0.0)
+    broken = {
+        name: jax.tree.map(lambda x: x * jnp.nan, part) if name == "ranking" else part
+        for name, part in variables["params"].items()
+    }
+    step = jax.jit(jax.value_and_grad(objective, has_aux=True))
+    (got, got_scalars), got_grads = step(broken, {}, made_up_batch(), jax.random.key(0))
+    assert "loss/rank" not in got_scalars
+    np.testing.assert_allclose(got, total - scalars["loss/rank"], rtol=1e-5)
+    assert not any(np.any(g) for g in jax.tree.leaves(got_grads["ranking"]))
+    for a, b in zip(
+        jax.tree.leaves(grads["mask"]), jax.tree.leaves(got_grads["mask"]), strict=True
+    ):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+
+
+def test_a_rank_that_is_not_known_reaches_the_rank_loss_alone():
+    _, run, _ = compiled()
+    batch = made_up_batch()
+    unknown = jnp.arange(batch.gt.rank_class.shape[1])[None] >= jnp.array([[1], [0]])
+    some = jnp.where(unknown, NO_RANK, batch.gt.rank_class)  # one rank is left in the batch
+    (_, expected), _ = run(batch)
+    (_, got), _ = run(batch.replace(gt=batch.gt.replace(rank_class=some)))
+    (_, other), _ = run(batch.replace(gt=batch.gt.replace(rank_class=jnp.maximum(some, 0))))
+    for name in set(NAMES) - {"rank"}:
+        np.testing.assert_array_equal(got[f"loss/{name}"], expected[f"loss/{name}"])
+    assert len({float(each["loss/rank"]) for each in (got, expected, other)}) == 3
+    nothing = jnp.full_like(some, NO_RANK)
+    (total, got), _ = run(batch.replace(gt=batch.gt.replace(rank_class=nothing)))
+    assert got["loss/rank"] == 0
+    assert np.isfinite(total)

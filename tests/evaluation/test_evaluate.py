@@ -1,5 +1,6 @@
 """evaluate: from detections in network-input pixels to numbers, rank maps and pictures."""
 
+import dataclasses
 import json
 import time
 
@@ -255,3 +256,33 @@ def test_fifty_detections_a_photograph_are_scored_fast():
     start = time.process_time()
     evaluate(lambda _: found, [(batch, [record])] * 4)
     assert (time.process_time() - start) / 4 < 0.6  # about 0.1 s on an idle core
+
+
+def test_objects_without_a_rank_are_judged_by_detection_where_all_count():
+    """The third object has no rank: it counts for AP, not for the metrics of the order."""
+    record = make_record()
+    batch = make_batch([record])
+    scale = INPUT[0] / record.image.shape[0]
+    found = detections([(scale * np.array(BOXES), [3, 4, -1])])
+    ranked, everything = (
+        evaluate(lambda _: found, [(batch, [record])], targets=t) for t in ("ranked", "all")
+    )
+    of_order = [key for key in KEYS if not key.startswith(("box", "mask"))]
+    assert {key: ranked[key] for key in of_order} == {key: everything[key] for key in of_order}
+    missed = detections([(scale * np.array(BOXES[:2]), [3, 4])])
+    missed = evaluate(lambda _: missed, [(batch, [record])], targets="all")
+    assert everything["box_ap50"] == 1
+    assert missed["box_ap50"] < 0.7  # two of three
+
+
+def test_a_photograph_without_ranks_has_no_order_to_be_judged_by(tmp_path):
+    record = dataclasses.replace(make_record(values=(0.0, 0.0, 0.0)), grey=None)
+    batch = make_batch([record])
+    scale = INPUT[0] / record.image.shape[0]
+    found = detections([(scale * np.array(BOXES[:2]), [3, 4])])
+    metrics = evaluate(lambda _: found, [(batch, [record])], targets="all", out_dir=tmp_path)
+    assert (metrics["objects_matched"], metrics["objects"]) == (2, 3)
+    of_order = ("mae", "sor", "sor_multi", "sa_sor", "f_measure", "ndcg_linear")
+    assert [metrics[key] for key in of_order] == [None] * len(of_order)
+    assert metrics["box_ap50"] == pytest.approx(2 / 3, abs=0.01)
+    assert (tmp_path / "gallery/one.png").exists()

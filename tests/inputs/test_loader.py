@@ -215,3 +215,15 @@ def test_evaluation_names_a_broken_record_and_can_be_left_early():
     assert ids(batch) == [0, 1]
     early.close()
     assert list(eval_batches(FakeSource(0), batch_size=2, **SIZE)) == []
+
+
+def test_images_without_a_rank_come_where_all_objects_count():
+    source = FakeSource(4, unranked=(1, 2))
+    got = batches(4, source, targets="all")
+    assert sorted(i for batch in got for i in ids(batch)) == sorted(4 * list(range(4)))
+    for batch in got:
+        has_rank = ~np.isin(ids(batch), [1, 2])
+        np.testing.assert_array_equal(batch["gt_valid"].sum(axis=1), [2] * 4)
+        np.testing.assert_array_equal((batch["gt_rank_class"] >= 0).sum(axis=1), 2 * has_rank)
+    with pytest.raises(ValueError, match=r"config\.data\.targets=all"):
+        batches(1, FakeSource(3, unranked=range(3)))

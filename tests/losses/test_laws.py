@@ -7,6 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 from sor_jax.losses.reduce import ratio
+from sor_jax.structures import NO_RANK
 from tests.losses.cases import CASES
 
 every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -104,3 +105,17 @@ def test_ratio_by_hand():
     assert ratio((jnp.float32(6), jnp.float32(4))) == 1.5
     assert ratio((jnp.float32(0.5), jnp.float32(0.25))) == 0.5
     assert ratio((jnp.float32(0.5), jnp.float32(0.25)), at_least=1e-6) == 2
+
+
+def test_objects_without_a_rank_reach_no_rank_loss():
+    case = CASES["rank"]
+    (rank_class,) = case.rest
+    unknown = jnp.arange(rank_class.size).reshape(rank_class.shape) % 3 == 0
+    assert (unknown & case.where).any()
+    got = value_and_gradient(case, rest=(jnp.where(unknown, NO_RANK, rank_class),))
+    expected = value_and_gradient(case, where=case.where & ~unknown)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    sum_count, gradient = value_and_gradient(case, rest=(jnp.full_like(rank_class, NO_RANK),))
+    assert sum_count.tolist() == [0, 0]
+    assert not gradient.any()
