@@ -156,16 +156,16 @@ def test_objects_with_too_many_edges_and_rles_have_none():
 def test_all_objects_are_ground_truth_ranked_first_then_the_larger():
     boxes = [(0, 0, 4, 4), (4, 0, 8, 4), (8, 0, 12, 6), (12, 0, 16, 4), (16, 2, 20, 2)]
     record = made_up_record(boxes=boxes, values=[0.9, 0.0, 0.5, 1.0, 0.0])  # the last is empty
-    got = pad_record(record, image_hw=(24, 32), max_objects=5, targets="all")
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=5, targets="all")
     np.testing.assert_array_equal(got["gt_boxes"][:4, 0], [12, 0, 8, 4])
     np.testing.assert_array_equal(got["gt_rank_class"], [4, 3, -1, -1, -1])
     np.testing.assert_array_equal(got["gt_valid"], [True] * 4 + [False])
     assert got["gt_masks"][:4].any(axis=(1, 2)).all()
-    got = pad_record(record, image_hw=(24, 32), max_objects=3, targets="all")
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=3, targets="all")
     np.testing.assert_array_equal(got["gt_boxes"][:, 0], [12, 0, 8])
     assert got["objects_left_out"] == 1
 
 
 def test_targets_are_one_of_two():
     with pytest.raises(ValueError, match=r"config\.data\.targets is 'every'"):
-        pad_record(made_up_record(), image_hw=(24, 32), max_objects=5, targets="every")
+        pad_record(made_up_record(), canvas_hw=(24, 32), max_objects=5, targets="every")
