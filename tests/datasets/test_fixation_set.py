@@ -98,6 +98,8 @@ def test_photographs_can_be_copied_and_dealt_anew(command, tmp_path):
         (["--protocol", "first", "--margin", "1deg"], ["--pixels_per_degree"]),
         (["--protocol", "first", "--margin", "near"], ["--margin", "'near'"]),
         (["--protocol", "first", "--density", "nowhere"], ["nowhere", "no folder"]),
+        (["--protocol", "first", "--halvings", "0"], ["0 halvings"]),
+        (["--protocol", "first", "--shares", "80", "-10", "10"], ["(80, -10, 10)"]),
     ],
 )
 def test_what_cannot_be_served_leaves_nothing(command, tmp_path, extra, words):

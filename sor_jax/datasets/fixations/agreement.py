@@ -45,6 +45,8 @@ class Agreement:
     """
 
     def __init__(self, *, halvings: int, seed: int):
+        if halvings < 1:
+            raise ValueError(f"{halvings} halvings of the people; at least 1 is expected")
         self.halvings, self.seed = halvings, seed
         self._people = collections.defaultdict(list)  # (protocol, halving) -> rows
         self._protocols = collections.defaultdict(list)  # (truth, other) -> rows

@@ -98,6 +98,10 @@ def of_folder(folder: pathlib.Path) -> list[Photograph]:
 
 def deal(photographs: list[Photograph], shares: tuple[int, int, int], seed: int):
     """The photographs dealt at random to train, val and test by these shares, in the same order."""
+    if min(shares) < 0 or not sum(shares):
+        raise ValueError(
+            f"shares are {shares}; expected three numbers of 0 or more, such as 80 10 10"
+        )
     edges = np.round(np.cumsum(shares) / sum(shares) * len(photographs)).astype(int)
     drawn = np.random.default_rng(seed).permutation(len(photographs))
     split_of = np.empty(len(photographs), object)
