@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import pathlib
+import random
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from sor_jax.datasets.assr.builder import builder
 from sor_jax.datasets.fixations.photographs import Photograph, deal, of_folder
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
+from tests.datasets.test_fixation_files import broken
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "data/rank_from_fixations.py"
 # Photograph "two" has an object at x 4..20, y 6..30 and one at x 30..60, y 10..40.
@@ -152,6 +155,40 @@ def test_the_margin_takes_what_is_near(command, tmp_path):
     made = command("--protocol", "count", "--margin", "0.5deg", "--pixels_per_degree", "12")
     # 5.5 pixels from x = 19.5 and 5.5 from x = 30.5: equally near, object 0 has fewer pixels.
     assert ranks(made, "two") == [1.0, 0.0]
+
+
+def test_a_hundred_damaged_inputs_are_refused_by_name_or_read(command, tmp_path, capsys):
+    """Damage in one file of any kind; after a refusal nothing is left."""
+    (tmp_path / "density").mkdir()
+    grey = (np.arange(48 * 64) % 251).astype(np.uint8).reshape(48, 64)
+    for entry in FIXATIONS:
+        Image.fromarray(grey).save(tmp_path / "density" / f"{entry['img']}.png")
+    files = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
+    files = [file for file in files if not {"gt", "rank_order"} & set(file.parts)]
+    objects = tmp_path / "objects/obj_seg_data_train.json"
+    refused = 0
+    for seed in range(100):
+        rng = random.Random(seed)
+        file = rng.choice([*files, *[tmp_path / "f.json", objects] * 3])
+        whole = file.read_bytes()
+        file.write_bytes(broken(whole, rng))
+        try:
+            made = command(
+                *("--protocol", "first", "density_peak", "--density", tmp_path / "density"),
+                *("--halvings", "1"),
+            )
+        except SystemExit as stop:
+            refused += 1
+            assert file.stem in str(stop), (seed, file, str(stop))
+            left = sorted(path.name for path in tmp_path.iterdir())
+            assert left == ["density", "f.json", "objects"], seed
+        else:
+            values = [json.loads(f.read_text())["rank_order"] for f in made.rglob("rank_order/*/*")]
+            assert all(0 <= value <= 1 for one in values for value in one), seed
+            shutil.rmtree(made)
+        file.write_bytes(whole)
+        capsys.readouterr()
+    assert 20 < refused < 100
 
 
 def test_photographs_in_folders(tmp_path):

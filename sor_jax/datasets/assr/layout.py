@@ -91,7 +91,10 @@ def require(
 def read_ids(root: pathlib.Path, split: str) -> list[str]:
     """The image ids of a split in the order of its list."""
     path = split_list(root, split)
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text in UTF-8 ({error}); save it as such") from error
     ids = [line for line in lines if line]
     if not ids:
         raise ValueError(f"{path}: lists no image; one id a line is expected")
