@@ -19,6 +19,12 @@ _ALLOW = flags.DEFINE_multi_string(
     "Arrays that may start afresh where the file lacks them or has another shape, by our names: "
     "'ranking,iou/fc*'. Can be given several times.",
 )
+_PREFER = flags.DEFINE_string(
+    "prefer",
+    "",
+    "Of several weights in one file, those under a name with this word: 'ema'. Without it those "
+    "that are no running average.",
+)
 _TO = flags.DEFINE_enum("to", "jax", ["jax", "torch"], "Whose names and layouts are written.")
 flags.mark_flags_as_required(["config", "out"])
 
@@ -36,7 +42,13 @@ def main(argv):
         if _TO.value == "torch":
             export(argv[1], _CONFIG.value, _OUT.value)
         else:
-            convert(argv[1], _CONFIG.value, _OUT.value, allow_missing=_ALLOW.value)
+            convert(
+                argv[1],
+                _CONFIG.value,
+                _OUT.value,
+                allow_missing=_ALLOW.value,
+                prefer=_PREFER.value,
+            )
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
 

@@ -1,5 +1,6 @@
 """From a checkpoint file of others to weights that train.py and eval.py take, and back."""
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -7,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 
 import jax
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, init_variables
@@ -17,13 +19,17 @@ from sor_jax.checkpoints.provenance import (
     read_provenance,
     write_provenance,
 )
+from sor_jax.checkpoints.saved import CONFIG
 from sor_jax.checkpoints.weights import load_variables, save_variables
-from sor_jax.convert.families import ORIGINALS, recognise
-from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit
+from sor_jax.convert.families import ORIGINALS
+from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit, unsound
+from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.convert.table import part, table
 from sor_jax.convert.torch import variables_to_torch
-from sor_jax.files import write_arrays
+from sor_jax.files import write_arrays, write_whole
+
+_LISTED = 20  # arrays that an error names
 
 
 def convert(
@@ -32,31 +38,40 @@ def convert(
     out: str | os.PathLike,
     *,
     allow_missing: Sequence[str] = (),
+    prefer: str = "",
 ) -> Fit:
-    """Reads a checkpoint file, prints the table and writes weights with their weights.json.
+    """Reads a checkpoint file, prints the table and writes weights that say what they are.
+
+    Beside the weights lie weights.json, see Provenance, and config.json: `config` with the input
+    that the weights expect, in the form of a workdir's.
 
     Args:
       source: .pth (zip or legacy), .pkl, .safetensors or .npz.
       config: describes the model; its input normalisation is not asked.
       out: the folder to write, which must not be there yet.
       allow_missing: patterns of arrays that may start afresh, see `fit.allowed`.
+      prefer: a word in the name of the weights that are wanted, of several in the file ("ema").
 
     Returns:
       What became of every array.
 
     Raises:
-      ValueError: the file does not hold what the model needs; nothing is written.
+      ValueError: the file does not hold what the model needs, or numbers that are not finite;
+        nothing is written.
     """
     out = _new(out)
-    checkpoint = read_checkpoint(source)
-    family = recognise(checkpoint.arrays, where=str(source))
+    read = read_checkpoint(source, prefer=prefer)
+    family, checkpoint, notes = recognise(read, prefer=prefer)
     normalisation = family.normalisation(checkpoint)
     result = fit(checkpoint.arrays, family, _shapes(config), allow_missing=allow_missing)
     print(f"{source}: {checkpoint.format}, {len(checkpoint.arrays)} arrays, {family.name}")
+    for note in notes:
+        print(note)
     print(f"licence of the family's published weights: {family.licence}")
     print(f"input: {normalisation}")
     print(table(result), flush=True)
     _refuse_gaps(result)
+    _refuse_unsound(result.arrays, {entry.ours: entry.theirs for entry in result.entries})
     fresh = tuple(entry.ours for entry in result.of(FRESH))
     provenance = Provenance(
         normalisation,
@@ -66,7 +81,7 @@ def convert(
         licence=family.licence,
         fresh=fresh,
     )
-    _write(out, result.variables(), provenance)
+    _write(out, result.variables(), provenance, config)
     use = "config.init_from" if fresh else "config.init_from or eval.py --weights"
     print(f"written to {out}, for {use}", flush=True)
     return result
@@ -83,9 +98,9 @@ def export(source: str | os.PathLike, config: ConfigDict, out: str | os.PathLike
     out = _new(out)
     if out.suffix != ".npz":
         raise ValueError(f"--out is {out}: with --to torch it must end in .npz")
-    arrays = variables_to_torch(
-        load_variables(source, _shapes(config)), family=ORIGINALS[config.model.detector]
-    )
+    variables = load_variables(source, _shapes(config))
+    _refuse_unsound(traverse_util.flatten_dict(variables, sep="/"), {})
+    arrays = variables_to_torch(variables, family=ORIGINALS[config.model.detector])
     write_arrays(out, arrays)
     provenance = read_provenance(source)
     normalisation = provenance.normalisation if provenance else normalisation_of(config)
@@ -114,11 +129,28 @@ def _refuse_gaps(result):
         raise ValueError("nothing was written: the file shares no parameter with the model")
 
 
-def _write(out, variables, provenance):
+def _refuse_unsound(arrays, theirs):
+    if found := unsound(arrays):
+        listed = [
+            f"  {path}{f' <- {theirs[path]}' if theirs.get(path) else ''}: {what}"
+            for path, what in found.items()
+        ]
+        more = [f"  and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
+        raise ValueError(
+            "nothing was written: a model cannot work with these arrays; get the file again, or an "
+            "earlier checkpoint of its training\n" + "\n".join(listed[:_LISTED] + more)
+        )
+
+
+def _write(out, variables, provenance, config):
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     save_variables(unfinished, variables)
     write_provenance(unfinished, provenance)
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.model.update(dataclasses.asdict(provenance.normalisation))
+    write_whole(unfinished / CONFIG, config.to_json_best_effort(indent=1) + "\n")
     write_manifest(unfinished)
     unfinished.replace(out)
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from flax import traverse_util
 
-from sor_jax.convert.families import Family
-from sor_jax.convert.families.family import other_collection
+from sor_jax.convert.families.family import Family, other_collection
 from sor_jax.convert.layouts import from_torch
 
 MAPPED, FILLED, FRESH = "mapped", "filled", "re-initialised"
@@ -118,6 +117,19 @@ def allowed(path: str, patterns: Sequence[str]) -> bool:
     )
 
 
+def unsound(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """{path: what is wrong} of arrays that hold nan, inf or, of a norm, a variance below 0."""
+    found = {}
+    for path, array in arrays.items():
+        array = np.asarray(array, np.float32)
+        bad = array.size - np.count_nonzero(np.isfinite(array))
+        if bad:
+            found[path] = f"{bad} of {array.size} numbers are nan or inf"
+        elif path.startswith("frozen/") and path.endswith("/var") and np.any(array < 0):
+            found[path] = f"a variance is {array.min():g}, expected at least 0"
+    return found
+
+
 def _laid_out(arrays, family):
     """{path: _Found} in our layouts, and entries of what has no place here."""
     found, entries = {}, []
@@ -140,16 +152,21 @@ def _laid_out(arrays, family):
 
 def _lay_out(name, array, layout):
     try:
-        return _Found(name, from_torch(np.asarray(array, np.float32), layout))
+        return _Found(name, from_torch(_float32(array), layout))
     except ValueError as error:
         return _Found(name, None, f"{tuple(array.shape)} in the file {error}")
+
+
+def _float32(array):
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf: see `unsound`
+        return np.asarray(array, np.float32)
 
 
 def _vector(parts):
     names = ", ".join(name for name, _ in parts.values())
     if sorted(parts) != list(range(len(parts))) or any(a.size != 1 for _, a in parts.values()):
         return _Found(names, None, "not one number each, counted from 0")
-    array = np.concatenate([np.asarray(parts[i][1], np.float32).reshape(1) for i in sorted(parts)])
+    array = np.concatenate([_float32(parts[i][1]).reshape(1) for i in sorted(parts)])
     return _Found(names, array)
 
 

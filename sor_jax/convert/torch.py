@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from flax import traverse_util
 
-from sor_jax.convert.families import CENTERMASK, Family
+from sor_jax.convert.families import CENTERMASK
+from sor_jax.convert.families.family import Family
 from sor_jax.convert.fit import FILLED, MAPPED, fit
 from sor_jax.convert.layouts import to_torch
 

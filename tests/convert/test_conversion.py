@@ -12,7 +12,7 @@ import pytest
 
 from sor_jax import build
 from sor_jax.checkpoints.provenance import normalisation_of, read_provenance
-from sor_jax.checkpoints.weights import init_variables_from, load_variables
+from sor_jax.checkpoints.weights import init_variables_from, load_variables, save_variables
 from sor_jax.convert.conversion import convert, export
 from sor_jax.convert.torch import variables_to_torch
 from sor_jax.models.vovnet import VOVNETS
@@ -37,7 +37,14 @@ def model():
     network = build.build_model(config)
     shapes = jax.eval_shape(lambda: build.init_variables(network, config, jax.random.key(0)))
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    variables = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: (
+            rng.uniform(0.5, 2, leaf.shape)
+            if path[-1].key == "var"
+            else rng.normal(size=leaf.shape)
+        ).astype(np.float32),
+        shapes,
+    )
     return config, variables
 
 
@@ -176,10 +183,77 @@ def test_what_is_there_is_never_overwritten(model, tmp_path):
 def test_a_file_without_a_single_parameter_writes_nothing(model, tmp_path):
     config, variables = model
     norms = {k: v for k, v in variables_to_torch(variables).items() if "running" in k}
-    norms["stem.stem_1/conv.weight"] = np.zeros((1, 1, 1, 1), np.float32)
+    norms["backbone.bottom_up.stem.stem_1/conv.weight"] = np.zeros((1, 1, 1, 1), np.float32)
     with pytest.raises(ValueError, match="shares no parameter"):
         convert(write(tmp_path / "a.pth", norms), config, tmp_path / "out", allow_missing=["*"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name, change, told",
+    [
+        ("backbone.fpn_lateral4.weight", np.nan, "1 of 256 numbers are nan or inf"),
+        ("roi_heads.sor_head.sor.bias", -np.inf, "1 of 5 numbers are nan or inf"),
+        ("proposal_generator.fcos_head.scales.2.scale", 1e39, "1 of 5 numbers are nan or inf"),
+        ("backbone.bottom_up.stem.stem_1/norm.running_var", -0.25, "variance is -0.25"),
+    ],
+)
+def test_weights_that_no_model_can_work_with(model, tmp_path, name, change, told):
+    config, variables = model
+    arrays = dict(variables_to_torch(variables))
+    arrays[name] = np.array(arrays[name], np.float64)
+    arrays[name].flat[0] = change
+    path = write(tmp_path / "a.pth", arrays)
+    with pytest.raises(ValueError, match="nothing was written") as caught:
+        convert(path, config, tmp_path / "out")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and name in lines[1] and told in lines[1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_went_to_nan_is_not_exported(model, tmp_path):
+    config, variables = model
+    broken = jax.tree.map(np.copy, variables)
+    broken["params"]["mask"]["conv1"]["bias"][0] = np.nan
+    save_variables(tmp_path / "run", broken)
+    with pytest.raises(ValueError, match="params/mask/conv1/bias: 1 of"):
+        export(tmp_path / "run", config, tmp_path / "back.npz")
+    assert not (tmp_path / "back.npz").exists()
+
+
+def test_an_average_of_the_weights_beside_them(model, tmp_path, capsys):
+    config, variables = model
+    arrays = variables_to_torch(variables)
+    tensors = {n: writers.whole(str(i), array) for i, (n, array) in enumerate(arrays.items())}
+    averaged = {
+        f"module.{n}": writers.whole(f"e{i}", array * np.float32(0.5))
+        for i, (n, array) in enumerate(arrays.items())
+    }
+    path = tmp_path / "both.pth"
+    writers.write_zip(path, {"model": tensors, "model_ema": averaged, "epoch": 3})
+    convert(path, config, tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "'model_ema'" in printed and "--prefer ema" in printed
+    assert_trees_equal(load_variables(tmp_path / "out", variables), variables)
+    convert(path, config, tmp_path / "ema", prefer="ema")
+    assert "'model'" in capsys.readouterr().out
+    halves = jax.tree.map(lambda leaf: leaf * np.float32(0.5), variables)
+    assert_trees_equal(load_variables(tmp_path / "ema", variables), halves)
+
+
+def test_the_config_stays_beside_the_weights(model, tmp_path):
+    """As a workdir's, with the input that the weights expect."""
+    config, variables = model
+    path = write(tmp_path / "a.pth", variables_to_torch(variables))
+    convert(path, config, tmp_path / "out")
+    kept = json.loads((tmp_path / "out/config.json").read_text())
+    given = json.loads(config.to_json_best_effort())
+    given["model"].update(kept["model"] | {"norm": "frozen_bn"})
+    assert kept == given
+    assert kept["model"]["backbone"] == config.model.backbone
+    assert (kept["model"]["pixel_order"], kept["model"]["pixel_std"]) == ("bgr", [1.0] * 3)
+    assert normalisation_of(config).pixel_order == "rgb"
+    assert read_provenance(tmp_path / "out").sha256
 
 
 def test_the_command(model, tmp_path):

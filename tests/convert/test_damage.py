@@ -14,6 +14,14 @@ from tests.convert import writers
 FLAT = np.arange(6, dtype=np.float32)
 
 
+LFS = b"""version https://git-lfs.github.com/spec/v1
+oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+size 476543210
+"""
+INDEX = b"""{"metadata": {"total_size": 9}, "weight_map": {
+  "a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"""
+
+
 def refused(path, match):
     with pytest.raises(CheckpointError, match=match) as caught:
         read_checkpoint(path)
@@ -64,6 +72,12 @@ def test_a_zip_whose_bytes_changed(tmp_path):
     "body, match",
     [
         (b"<!DOCTYPE html><html>", "a web page, not the file behind it"),
+        (b"\xef\xbb\xbf\n <?xml version='1.0'?><Error>", "a web page, not the file behind it"),
+        ("<html>".encode("utf-16"), "a web page, not the file behind it"),
+        (LFS, "a Git-LFS pointer to 476,543,210 bytes.*git lfs pull"),
+        (INDEX, "the index of 2 shards .model-00001-of-00002.safetensors, model-00002"),
+        (b'{"message": "Not Found"}', "JSON, no weights; it holds 'message'"),
+        (b"\x1f\x8b\x08\x00", "compressed by gzip; unpack it first"),
         (b"PK\x03\x04cut off here", "a zip that is cut off"),
         (b"", "starts with b''.*Known formats"),
         (b"\x89PNG\r\n\x1a\n", "Known formats: .pth"),
@@ -75,6 +89,23 @@ def test_a_zip_whose_bytes_changed(tmp_path):
 def test_other_files(tmp_path, body, match):
     (tmp_path / "a.pth").write_bytes(body)
     refused(tmp_path / "a.pth", match)
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00003.safetensors", "model_0-of-2.bin"])
+def test_one_shard_of_several(tmp_path, name):
+    writers.write_zip(tmp_path / name, {"x": writers.whole("0", FLAT)})
+    refused(tmp_path / name, "one shard of [23]: it holds a part")
+
+
+def test_the_only_shard_is_a_whole_file(tmp_path):
+    path = tmp_path / "model-00001-of-00001.bin"
+    writers.write_zip(path, {"x": writers.whole("0", FLAT)})
+    assert read_checkpoint(path).arrays["x"].tolist() == FLAT.tolist()
+
+
+def test_a_folder(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    refused(tmp_path, "is a folder; .* model.safetensors")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -5,13 +5,16 @@ Names and shapes are stated here a second time, on their own: not read from the 
 
 import functools
 import importlib
+import pathlib
 
 import jax
 import pytest
 
 from sor_jax import build
-from sor_jax.convert.families import MASK_RCNN, recognise
+from sor_jax.convert.families import MASK_RCNN
 from sor_jax.convert.fit import FRESH, MAPPED, UNUSED, fit
+from sor_jax.convert.names import recognise
+from sor_jax.convert.readers import Checkpoint
 from tests.convert import networks
 
 BLOCKS = {"r50": (3, 4, 6, 3), "r101": (3, 4, 23, 3)}
@@ -109,7 +112,7 @@ def expected(kind, frozen_stages=2):
 @pytest.mark.parametrize("frozen_stages", [2, 0])
 def test_coco_checkpoints_of_detectron2(kind, frozen_stages):
     arrays = networks.zeros(coco(kind))
-    assert recognise(arrays, where="a file") is MASK_RCNN
+    assert recognise(Checkpoint(pathlib.Path("a"), "", arrays)).family is MASK_RCNN
     result = fit(arrays, MASK_RCNN, expected(kind, frozen_stages), allow_missing=["ranking"])
     assert {entry.status for entry in result.entries} == {MAPPED, FRESH, UNUSED}
     fresh = {entry.ours for entry in result.of(FRESH)}
@@ -125,7 +128,7 @@ def test_coco_checkpoints_of_detectron2(kind, frozen_stages):
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_bodies_trained_on_imagenet(kind):
     arrays = networks.zeros(msra_body(kind))
-    assert recognise(arrays, where="a file") is MASK_RCNN
+    assert recognise(Checkpoint(pathlib.Path("a"), "", arrays)).family is MASK_RCNN
     rest = ["pyramid,rpn,box,mask,ranking"]
     result = fit(arrays, MASK_RCNN, expected(kind), allow_missing=rest)
     assert {entry.status for entry in result.entries} == {MAPPED, FRESH, UNUSED}

@@ -85,8 +85,8 @@ def test_weights_are_found_among_the_rest_of_a_training_state(torch_file, under)
     weights = {"module.a": writers.whole("0", np.ones(2, np.float32)), "module.note": "text"}
     other = {"optimizer": {"x": writers.whole("1", np.zeros(2, np.float32))}, "iteration": 3}
     got = torch_file({**other, under: weights} if under else weights)
-    assert list(got) == ["a"]
-    np.testing.assert_array_equal(got["a"], [1, 1])
+    assert list(got) == ["module.a"]
+    np.testing.assert_array_equal(got["module.a"], [1, 1])
 
 
 def test_parameters_and_untyped_storages(torch_file):

@@ -1,8 +1,12 @@
 """Templates of names, and whether the tables say one thing in either direction."""
 
+import pathlib
+
 import pytest
 
-from sor_jax.convert.families import CENTERMASK, FAMILIES, recognise
+from sor_jax.convert.families import CENTERMASK, FAMILIES
+from sor_jax.convert.names import recognise
+from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.rename import translate
 from tests.convert import networks
 
@@ -46,14 +50,18 @@ def test_bodies_for_detectron2_have_shorter_names():
     assert place.path == "params/backbone/stage4_2/concat/conv/kernel"
 
 
+def called(*names):
+    return Checkpoint(pathlib.Path("a.pth"), "", dict.fromkeys(names, 0))
+
+
 def test_each_family_is_recognised_by_its_own_names_only():
     for family in FAMILIES:
-        assert recognise(family.signature, where="x") is family
+        assert recognise(called(*family.signature)).family is family
         for other in FAMILIES:
             assert other is family or not set(other.signature) & set(family.signature)
 
 
 def test_an_unknown_family_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match="a.pth is of no known family; .* conv1.weight") as caught:
-        recognise({"conv1.weight": 0, "fc.bias": 0}, where="a.pth")
+        recognise(called("conv1.weight", "fc.bias"))
     assert all(family.name in str(caught.value) for family in FAMILIES)

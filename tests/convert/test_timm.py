@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.convert.families import TIMM_VOVNET, recognise
+from sor_jax.convert.families import TIMM_VOVNET
 from sor_jax.convert.families.timm_vovnet import _57B
 from sor_jax.convert.fit import FILLED, FRESH, MISMATCH, MISSING, fit
+from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.models.vovnet import VoVNet, VoVNetSpec
 from tests.convert.test_readers import SAMPLES
@@ -26,7 +27,7 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_the_same_maps(name):
     checkpoint = read_checkpoint(SAMPLES / f"{name}.safetensors")
-    family = recognise(checkpoint.arrays, where=name)
+    family = recognise(checkpoint).family
     body, hw = VoVNet(SPECS[name]), jnp.array([[64, 64]])
     shapes = jax.eval_shape(body.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)), hw)
     expected = {part: {"backbone": shapes[part]} for part in ("params", "frozen")}

@@ -7,12 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sor_jax.convert.readers import npz, pickle_file, safetensors, torch_legacy, torch_zip
+from sor_jax.convert.readers.contents import weights_in
 from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import LazyArray
-
-# Where training scripts keep the arrays among other things, the likeliest first.
-_UNDER = ("model", "state_dict", "model_state_dict", "model_state", "blobs")
-_PARALLEL = "module."  # torch puts this before every name of a model trained on several GPUs
+from sor_jax.convert.readers.strangers import shard, stranger
 
 
 class Checkpoint(NamedTuple):
@@ -22,45 +19,46 @@ class Checkpoint(NamedTuple):
       path: the file.
       format: what kind of file it is, for people.
       arrays: name -> array, with numpy's dtypes (bfloat16 as float32).
+      key: what they are kept under in the file, "" where nothing else is in it.
+      others: key -> number of arrays of other weights in the file.
     """
 
     path: pathlib.Path
     format: str
     arrays: dict[str, np.ndarray]
+    key: str = ""
+    others: dict[str, int] = {}  # noqa: RUF012
 
 
-def read_checkpoint(path) -> Checkpoint:
+def read_checkpoint(path, *, prefer: str = "") -> Checkpoint:
     """Reads the weights in a file of any format that is known here; never runs a line of it.
+
+    Args:
+      path: the file.
+      prefer: which weights of several in the file, see contents.weights_in.
 
     Raises:
       FileNotFoundError, CheckpointError: what is wrong with the file.
     """
     path = pathlib.Path(path)
+    if path.is_dir():
+        names = ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "nothing"
+        raise CheckpointError(f"{path} is a folder; name the file of weights in it: {names}")
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    if told := shard(path):
+        raise CheckpointError(told)
     try:
         reader = _reader(path)
-        found = _arrays(reader, path)
+        with reader.opened(path) as saved:
+            key, found, others = weights_in(saved, prefer, f"{path}: {reader.NAME}")
+            arrays = {name: leaf.array() for name, leaf in found.items()}
     except (CheckpointError, PermissionError):
         raise
     except Exception as error:  # whatever a damaged file leads to, at this one place
         kind = type(error).__name__
         raise CheckpointError(f"{path} is damaged ({kind}: {error}); get it again") from error
-    if all(name.startswith(_PARALLEL) for name in found):
-        found = {name.removeprefix(_PARALLEL): array for name, array in found.items()}
-    return Checkpoint(path, reader.NAME, found)
-
-
-def _arrays(reader, path):
-    with reader.opened(path) as saved:
-        found = {
-            str(name): leaf.array()
-            for name, leaf in _weights(saved, path).items()
-            if isinstance(leaf, LazyArray)
-        }
-    if not found:
-        raise CheckpointError(f"{path}: {reader.NAME} without any array in it{_holding(saved)}")
-    return found
+    return Checkpoint(path, reader.NAME, arrays, key, others)
 
 
 def _reader(path):
@@ -76,22 +74,10 @@ def _reader(path):
     for reader in (torch_legacy, safetensors, pickle_file):
         if reader.recognises(head):
             return reader
-    cut_off = ": a zip that is cut off; download it again" if head[:2] == b"PK" else ""
-    page = ": a web page, not the file behind it" if head.lstrip()[:1] == b"<" else ""
+    what = stranger(path, head)
     raise CheckpointError(
-        f"{path} starts with {head[:16]!r}{cut_off or page}. Known formats: .pth (zip and legacy), "
-        ".pkl, .safetensors, .npz"
+        f"{path} is {what}"
+        if what
+        else f"{path} starts with {head[:16]!r}, which is of no known "
+        "format. Known formats: .pth (zip and legacy), .pkl, .safetensors, .npz"
     )
-
-
-def _weights(saved, path):
-    if not isinstance(saved, dict):
-        raise CheckpointError(f"{path}: holds a {type(saved).__name__}; expected arrays by name")
-    for key in _UNDER:
-        if isinstance(saved.get(key), dict):
-            return saved[key]
-    return saved
-
-
-def _holding(saved):
-    return f"; it holds {', '.join(map(str, list(saved)[:8]))}" if saved else ""
