@@ -1,30 +1,17 @@
-"""safetensors: a JSON header that says where each array lies, then the arrays, little endian."""
+"""safetensors, by its own package: a JSON header that says where each array lies, then the data."""
 
 import contextlib
-import json
-import math
-import mmap
 import struct
 
+import ml_dtypes
 import numpy as np
+import safetensors
 
 from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import BFLOAT16, LazyArray, decode, item_size
+from sor_jax.convert.readers.tensors import LazyArray
 
 NAME = "safetensors"
 _MOST = 100_000_000  # bytes of a header, as the format limits it
-_DTYPES = {
-    "F64": "f8",
-    "F32": "f4",
-    "F16": "f2",
-    "BF16": BFLOAT16,
-    "I64": "i8",
-    "I32": "i4",
-    "I16": "i2",
-    "I8": "i1",
-    "U8": "u1",
-    "BOOL": "?",
-}
 
 
 def recognises(head: bytes) -> bool:
@@ -35,40 +22,36 @@ def recognises(head: bytes) -> bool:
 @contextlib.contextmanager
 def opened(path):
     """Yields {name: LazyArray}; arrays can be read while it is open."""
-    where = str(path)
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        (length,) = struct.unpack_from("<Q", data)
-        try:
-            header = json.loads(data[8 : 8 + length])
-        except ValueError as error:
-            raise CheckpointError(f"{where}: its header is damaged: {error}") from error
-        header.pop("__metadata__", None)
-        yield {name: _Array(data, 8 + length, name, facts, where) for name, facts in header.items()}
+    try:
+        file = safetensors.safe_open(path, framework="numpy")
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is cut off or damaged: {error}; get it again") from error
+    with file:
+        yield {name: _Array(file, name, str(path)) for name in file.keys()}  # noqa: SIM118
 
 
 class _Array(LazyArray):
-    __slots__ = ("_data", "_start", "_facts", "_called")
+    __slots__ = ("_file", "_name", "_where")
 
-    def __init__(self, data, start, name, facts, where):
-        self._data, self._start, self._facts = data, start, facts
-        self._called = f"{where}: {name}"
+    def __init__(self, file, name, where):
+        self._file, self._name, self._where = file, name, where
 
     def array(self) -> np.ndarray:
-        """As of LazyArray."""
+        """As of LazyArray; bfloat16, which numpy has not, becomes float32."""
+        file, name = self._file, self._name
         try:
-            dtype, shape = self._facts["dtype"], self._facts["shape"]
-            begin, end = self._facts["data_offsets"]
-            code = _DTYPES[dtype]
-            needed = math.prod(shape) * item_size(code)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{self._called} is described as {self._facts!r}; expected one of the types "
-                f"{', '.join(_DTYPES)}, a shape and two offsets"
-            ) from error
-        if end - begin != needed or begin < 0 or self._start + end > len(self._data):
-            raise CheckpointError(
-                f"{self._called} of shape {shape} and type {dtype} lies at {begin}..{end}, "
-                f"expected {needed} bytes inside the file: it is cut off or damaged"
-            )
-        raw = self._data[self._start + begin : self._start + end]
-        return decode(raw, code).reshape(shape)
+            array = file.get_tensor(name)
+        except Exception as error:  # numpy has no such type: each lacks in its own way
+            raise self._refusal() from error
+        if array.dtype == ml_dtypes.bfloat16:
+            return array.astype(np.float32)
+        if array.dtype.kind not in "fiub":
+            raise self._refusal()
+        return array
+
+    def _refusal(self):
+        kind = self._file.get_slice(self._name).get_dtype()
+        return CheckpointError(
+            f"{self._where}: {self._name} is of the type {kind}, which is not read; save it as "
+            "float32"
+        )
