@@ -19,6 +19,8 @@ def configure() -> None:
     known = importlib.metadata.version("jaxlib").startswith(_KNOWN_TO)
     if known and _CPU_FLAG not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_CPU_FLAG}".strip()
+    # commands.py tells by the last frame who raised an error; jax would leave its own out.
+    os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
 

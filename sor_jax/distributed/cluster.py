@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 from absl import flags
 
+from sor_jax.commands import is_mendable, print_error
+
 # Seconds without a sign of life after which a process counts as dead and the others end.
 HEARTBEAT = 40
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -83,9 +85,12 @@ def ends_with_error() -> Iterator[None]:
 
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if jax.process_count() > 1:
-            traceback.print_exc()
+            if is_mendable(error) and not ("debug" in flags.FLAGS and flags.FLAGS.debug):
+                print_error(error)
+            else:
+                traceback.print_exc()
             print(
                 f"process {jax.process_index()} of {jax.process_count()} ends with an error, its "
                 "own or that another one is gone; the same command on all hosts goes on from the "

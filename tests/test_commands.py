@@ -1,0 +1,126 @@
+"""What every command does with a wrong word, a missing file and an error."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import pytest
+
+from sor_jax import commands
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = """
+from absl import flags
+from ml_collections import config_flags
+from sor_jax import commands
+
+config_flags.DEFINE_config_file("config")
+CAUSE = flags.DEFINE_string("cause", "", "")
+
+
+def main(argv):
+    if CAUSE.value == "user":
+        raise ValueError("data.json: 3 boxes, expected 4; add one")
+    if CAUSE.value == "library":
+        import numpy
+        numpy.zeros(3).reshape(2)[0] + numpy.linalg.inv(numpy.zeros((2, 3)))
+    if CAUSE.value == "bug":
+        {}["nothing"]
+    open(CAUSE.value)
+
+
+commands.run(main)
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("commands") / "script.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def start(script, *words):
+    return subprocess.run(
+        [sys.executable, str(script), *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=script.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize(
+    "words, named",
+    [
+        (["--cause=user"], ["data.json: 3 boxes, expected 4; add one"]),
+        (["--cause=no/such/file"], ["no/such/file: No such file"]),
+        (["--config=no_such.py"], ["no_such.py", "there is no file"]),
+        (["--config=configs/demo.py", "--config.seeed=3"], ["Did you mean", "seed"]),
+        (["steps=3"], ["not a flag: steps=3"]),
+        (["--config=broken.py"], ["broken.py, line 3", "lerning_rate"]),
+    ],
+)
+def test_what_a_user_can_mend_is_one_message_and_status_1(script, words, named):
+    (script.parent / "broken.py").write_text(
+        "from configs import base\ndef get_config():\n    base.get_config().lerning_rate = 1\n"
+    )
+    ended = start(script, *words)
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    for text in named:
+        assert text in ended.stderr
+    shown = start(script, *words, "--debug")
+    assert shown.returncode == 1 and "Traceback" in shown.stderr
+
+
+@pytest.mark.parametrize("cause", ["library", "bug"])
+def test_a_mistake_in_the_code_keeps_its_traceback(script, cause):
+    ended = start(script, f"--cause={cause}")
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+
+
+def test_a_full_device_is_told_with_what_can_be_lowered(capsys):
+    with (
+        pytest.raises(SystemExit) as ended,
+        commands.plain_errors(),
+    ):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes")
+    assert ended.value.code == 1
+    assert "config.train.batch_size" in capsys.readouterr().err
+
+
+def test_an_error_within_jax_is_not_the_users():
+    with pytest.raises(TypeError), commands.plain_errors():
+        jnp.zeros(3) + jnp.zeros(4)
+
+
+def test_a_config_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text("")
+    found = commands.find_config(["train.py", "--config", "configs/demo.py", "--config.seed=3"])
+    assert found == ["train.py", "--config", str(ROOT / "configs/demo.py"), "--config.seed=3"]
+    assert commands.find_config(["t", "--config=mine.py:a,b"]) == ["t", "--config=mine.py:a,b"]
+    assert commands.find_config(["t", "--config=~/mine.py"]) == [
+        "t",
+        f"--config={tmp_path}/mine.py",
+    ]
+    with pytest.raises(FileNotFoundError, match="no_such.py"):
+        commands.find_config(["t", "--config=no_such.py"])
+
+
+@pytest.mark.parametrize(
+    "config, workdir",
+    [
+        ("configs/demo.py", "runs/demo"),
+        ("/a/b/demo.py", "runs/demo"),
+        ("configs/tables.py:ppa,lite,scenes", "runs/tables_ppa_lite_scenes"),
+    ],
+)
+def test_a_run_is_named_after_its_config(config, workdir):
+    assert commands.default_workdir(config) == workdir
