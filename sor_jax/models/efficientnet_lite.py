@@ -55,19 +55,17 @@ class LiteSpec:
     head: int = 1280
 
 
+def _spec(blocks, out) -> LiteSpec:
+    """What the published models share; they differ in how deep and wide their stages are."""
+    kernels, strides, expand = (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (1, *6 * (6,))
+    stages = zip(blocks, kernels, strides, expand, out, strict=True)
+    return LiteSpec(stem=32, stages=tuple(StageSpec(*stage) for stage in stages))
+
+
 EFFICIENTNET_LITES = {
-    "efficientnet_lite0": LiteSpec(
-        stem=32,
-        stages=(
-            StageSpec(1, 3, 1, 1, 16),
-            StageSpec(2, 3, 2, 6, 24),
-            StageSpec(2, 5, 2, 6, 40),
-            StageSpec(3, 3, 2, 6, 80),
-            StageSpec(3, 5, 1, 6, 112),
-            StageSpec(4, 5, 2, 6, 192),
-            StageSpec(1, 3, 1, 6, 320),
-        ),
-    )
+    "efficientnet_lite0": _spec((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
+    "efficientnet_lite1": _spec((1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320)),
+    "efficientnet_lite2": _spec((1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352)),
 }
 
 

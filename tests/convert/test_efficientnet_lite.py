@@ -12,18 +12,28 @@ from sor_jax import build
 from sor_jax.checkpoints.provenance import read_provenance
 from sor_jax.checkpoints.weights import init_variables_from
 from sor_jax.convert.conversion import convert
-from sor_jax.convert.fit import FRESH, MAPPED
+from sor_jax.convert.families import EFFICIENTNET_LITE
+from sor_jax.convert.fit import FRESH, MAPPED, MISMATCH, MISSING, fit
+from sor_jax.models.efficientnet_lite import EFFICIENTNET_LITES, Classifier
 from tests.convert import writers
 
-# (in, out, expansion, kernel) of the 16 blocks
-BLOCKS = [(32, 16, 1, 3), (16, 24, 6, 3), (24, 24, 6, 3), (24, 40, 6, 5), (40, 40, 6, 5),
-          (40, 80, 6, 3), (80, 80, 6, 3), (80, 80, 6, 3), (80, 112, 6, 5), (112, 112, 6, 5),
-          (112, 112, 6, 5), (112, 192, 6, 5), (192, 192, 6, 5), (192, 192, 6, 5),
-          (192, 192, 6, 5), (192, 320, 6, 3)]  # fmt: skip
+# (in, out, expansion, kernel) of the blocks
+LITE0 = [(32, 16, 1, 3), (16, 24, 6, 3), (24, 24, 6, 3), (24, 40, 6, 5), (40, 40, 6, 5),
+         (40, 80, 6, 3), (80, 80, 6, 3), (80, 80, 6, 3), (80, 112, 6, 5), (112, 112, 6, 5),
+         (112, 112, 6, 5), (112, 192, 6, 5), (192, 192, 6, 5), (192, 192, 6, 5),
+         (192, 192, 6, 5), (192, 320, 6, 3)]  # fmt: skip
+LITE1 = [(32, 16, 1, 3), (16, 24, 6, 3), (24, 24, 6, 3), (24, 24, 6, 3), (24, 40, 6, 5),
+         (40, 40, 6, 5), (40, 40, 6, 5), (40, 80, 6, 3), (80, 80, 6, 3), (80, 80, 6, 3),
+         (80, 80, 6, 3), (80, 112, 6, 5), (112, 112, 6, 5), (112, 112, 6, 5), (112, 112, 6, 5),
+         (112, 192, 6, 5), (192, 192, 6, 5), (192, 192, 6, 5), (192, 192, 6, 5), (192, 192, 6, 5),
+         (192, 320, 6, 3)]  # fmt: skip
+WIDER = {40: 48, 80: 88, 112: 120, 192: 208, 320: 352}  # the second is the first a tenth wider
+LITE2 = [(WIDER.get(a, a), WIDER.get(b, b), expansion, side) for a, b, expansion, side in LITE1]
+BLOCKS = {"efficientnet_lite0": LITE0, "efficientnet_lite1": LITE1, "efficientnet_lite2": LITE2}
 FRESH_PARTS = "fcos,iou,mask,pyramid,ranking"
 
 
-def arrays():
+def arrays(blocks=LITE0):
     """{name: array} of the whole classifier."""
     rng = np.random.default_rng(0)
     made = {}
@@ -35,13 +45,13 @@ def arrays():
         made[f"{norm}.num_batches_tracked"] = np.zeros(1, np.int64)
 
     unit("_conv_stem", "_bn0", 32, 3, 3, 3)
-    for i, (given, out, expansion, side) in enumerate(BLOCKS):
+    for i, (given, out, expansion, side) in enumerate(blocks):
         wide, block = given * expansion, f"_blocks.{i}."
         if expansion > 1:
             unit(f"{block}_expand_conv", f"{block}_bn0", wide, given, 1, 1)
         unit(f"{block}_depthwise_conv", f"{block}_bn1", wide, 1, side, side)
         unit(f"{block}_project_conv", f"{block}_bn2", out, wide, 1, 1)
-    unit("_conv_head", "_bn1", 1280, 320, 1, 1)
+    unit("_conv_head", "_bn1", 1280, blocks[-1][1], 1, 1)
     made["_fc.weight"] = np.zeros((1000, 1280), np.float32)
     made["_fc.bias"] = np.zeros(1000, np.float32)
     return made
@@ -90,6 +100,20 @@ def test_a_legacy_file_becomes_a_start_for_training(tmp_path):
         leaves = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
         for ours, theirs in leaves.items():
             np.testing.assert_array_equal(got["norm"][ours], made[f"{name}.{theirs}"])
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_names_and_shapes_of_every_size(name):
+    spec, made = EFFICIENTNET_LITES[name], arrays(BLOCKS[name])
+    x, hw = np.zeros((1, 64, 64, 3), np.float32), np.array([[64, 64]])
+    expected = jax.eval_shape(Classifier(spec).init, jax.random.key(0), x, hw)
+    result = fit(made, EFFICIENTNET_LITE, expected)
+    weights = [name for name in made if "num_batches" not in name]
+    assert len(result.of(MAPPED)) == len(weights)
+    assert not result.of(FRESH, MISSING, MISMATCH)
+    others = [blocks for other, blocks in BLOCKS.items() if other != name]
+    for blocks in others:
+        assert fit(arrays(blocks), EFFICIENTNET_LITE, expected).of(MISSING, MISMATCH)
 
 
 def test_the_kind_with_squeeze_and_excitation_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 against its published facts, plain loops and other paddings."""
+"""EfficientNet-Lite against its published facts, plain loops and other paddings."""
 
 import jax
 import jax.numpy as jnp
@@ -41,13 +41,15 @@ def shapes(module, hw):
     return jax.eval_shape(module.init_with_output, jax.random.key(0), x, jnp.array([hw, hw]))
 
 
-def test_the_published_number_of_parameters():
-    logits, variables = shapes(Classifier(LITE0), (64, 64))
+@pytest.mark.parametrize(("lite", "published"), [(0, 4_652_008), (1, 5_416_680), (2, 6_092_072)])
+def test_the_published_number_of_parameters(lite, published):
+    spec = EFFICIENTNET_LITES[f"efficientnet_lite{lite}"]
+    logits, variables = shapes(Classifier(spec), (64, 64))
     assert logits.shape == (2, 1000)
     trained = jax.tree.leaves(variables["params"])
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables["frozen"]):
         trained += [leaf] * (path[-1].key in ("scale", "bias"))  # theirs are trained
-    assert sum(leaf.size for leaf in trained) == 4_652_008
+    assert sum(leaf.size for leaf in trained) == published
 
 
 def test_strides_and_widths_of_the_maps():
