@@ -40,7 +40,12 @@ def get_config() -> ConfigDict:
             "max_objects": 5,
             # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
             "max_edges": 192,
+            # Trains on several folders at once, ((root, weight, targets), ..), in place of root.
+            "mixture": (),
             "flip": False,
+            "scale": (),  # (least, most) factor of a photograph's size, at random
+            "colour": 0.0,  # brightness, contrast and saturation change by so much
+            "paste": 0.0,  # share of images that objects of unranked sets are pasted into
             "on_error": "raise",  # or "skip": go on without damaged records, each is told
             "num_workers": 0,  # processes; decoding keeps up with two cores without any
             "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set

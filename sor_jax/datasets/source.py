@@ -49,12 +49,12 @@ def open_source(
     return source
 
 
-def open_split(config, split: str):
-    """As open_source, as a config's `data` says."""
+def open_split(config, split: str, *, root: str | None = None):
+    """As open_source, as a config's `data` says; `root` takes the place of its own."""
     data = config.data
     return open_source(
         data.name,
-        root=data.root,
+        root=data.root if root is None else root,
         split=split,
         cache_dir=data.cache_dir or None,
         canvas_hw=tuple(data.canvas_hw),

@@ -22,14 +22,13 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from sor_jax.datasets.record import Record, ranked_indices
+from sor_jax.datasets.record import Record
+from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip, without_damaged
 from sor_jax.inputs.iterator import TrainIterator
+from sor_jax.inputs.mixture import Part, mixed_images
 from sor_jax.inputs.pad import empty_image, pad_record
 from sor_jax.inputs.share import Share, Shared
-
-# Images in an endless data set: Grain's own number, sys.maxsize, leaves no room to add to it.
-_ENDLESS = 2**50
 
 
 def train_iterator(
@@ -46,24 +45,34 @@ def train_iterator(
     on_error: str = "raise",
     share: Share | None = None,
     targets: str = "ranked",
+    augmentation: Augmentation | None = None,
 ) -> TrainIterator:
     """Batches without end; every image with an object comes once before any comes again.
 
-    The order depends on `seed` and the source alone. `flip` mirrors half of the images.
-    `num_workers` processes read ahead; with 0 a thread does. Close the iterator to end them. With
-    `on_error` "skip" an empty image takes the place of a damaged record, which with "raise" ends
-    the run. `share` is what this process reads of each batch; None for all of it. `targets` says
-    which objects are ground truth, see `target_indices`.
+    The order depends on `seed` and the sources alone, and so does every change of an image.
+
+    Args:
+      source: the records, or a sequence of Part to mix; an image of a part comes again when all of
+        that part have come.
+      canvas_hw, batch_size, max_objects, max_edges: the sizes above.
+      seed: of the order and of what is changed at random.
+      flip: mirror half of the images.
+      num_workers: processes that read ahead; with 0 a thread does. Close the iterator to end them.
+      shuffle: anew each time that all have come; False keeps the sources' order.
+      on_error: with "skip" an empty image takes the place of a damaged record, which with "raise"
+        ends the run.
+      share: what this process reads of each batch; None for all of it.
+      targets: which objects of a single source are ground truth, see `target_indices`.
+      augmentation: what else is changed; None is `flip` alone.
     """
+    parts = source if isinstance(source, list | tuple) else [Part(source, targets=targets)]
     is_tolerant = check_on_error(on_error) == "skip"
-    images = grain.MapDataset.source(
-        _WithObjects(Tolerant(source) if is_tolerant else source, targets)
-    )
-    images = images.seed(seed)
-    images = (images.shuffle() if shuffle else images).repeat(_ENDLESS // len(images))
+    if is_tolerant:
+        parts = [part._replace(source=Tolerant(part.source)) for part in parts]
     size = {"canvas_hw": canvas_hw, "max_objects": max_objects, "max_edges": max_edges}
-    pad = functools.partial(pad_or_skip if is_tolerant else pad_record, targets=targets, **size)
-    images = images.random_map(_RandomlyFlipped(pad)) if flip else images.map(pad)
+    pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
+    augmentation = augmentation or Augmentation(flip=flip)
+    images = mixed_images(parts, pad, seed=seed, shuffle=shuffle, augmentation=augmentation)
     if share is not None:
         filler = pad(Damaged("")) if is_tolerant else empty_image(**size)
         images, batch_size = Shared(images, batch_size, share, filler), len(share)
@@ -96,38 +105,3 @@ def eval_batches(
             yield {key: np.stack([image[key] for image in images]) for key in filler}, here
     finally:
         records.close()
-
-
-class _WithObjects:
-    """The records of a source that have an object, or with the targets "ranked" one with a rank."""
-
-    def __init__(self, source, targets: str):
-        self._source = source
-        orders = [source.rank_order(index) for index in range(len(source))]
-        counts = [len(order if targets == "all" else ranked_indices(order)) for order in orders]
-        self._indices = np.flatnonzero(counts)
-        if not len(self._indices):
-            advice = (
-                "" if targets == "all" else "; to learn detection alone set config.data.targets=all"
-            )
-            what = "an object" if targets == "all" else "a ranked object"
-            raise ValueError(f"{source!r} has {len(source)} records, none with {what}{advice}")
-
-    def __len__(self):
-        return len(self._indices)
-
-    def __getitem__(self, index):
-        return self._source[self._indices[index]]
-
-    def __repr__(self):
-        return f"{self._source!r}, {len(self)} of its records"
-
-
-class _RandomlyFlipped(grain.transforms.RandomMap):
-    """Mirrors half of the images, each anew whenever it comes."""
-
-    def __init__(self, pad):
-        self._pad = pad
-
-    def random_map(self, record, rng):
-        return self._pad(record, flip=bool(rng.random() < 0.5))

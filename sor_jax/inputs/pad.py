@@ -2,8 +2,16 @@
 
 import numpy as np
 
-from sor_jax.datasets.record import NO_RANK, Record, decode_masks, rank_classes, target_indices
+from sor_jax.datasets.record import (
+    NO_RANK,
+    NUM_RANKS,
+    Record,
+    decode_masks,
+    rank_classes,
+    target_indices,
+)
 from sor_jax.inputs import transforms
+from sor_jax.inputs.augment import View, bounds, visible, whole_view
 from sor_jax.inputs.outline import edges_of
 
 
@@ -15,6 +23,7 @@ def pad_record(
     max_edges: int = 0,
     flip: bool = False,
     targets: str = "ranked",
+    view: View | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays of sor_jax.inputs.loader without their batch axis.
 
@@ -22,16 +31,29 @@ def pad_record(
     (the most salient) are kept. Left out, and counted, are also objects whose box is empty once it
     is cut to the photograph. An object whose polygons have more edges than `max_edges` is given by
     its mask alone.
+
+    `view` is what is seen of the photograph, None for all of it. An object that it cuts keeps the
+    mask and the box of what is left, one of which too little is left is background, and the ranks
+    of the others close up.
     """
     photo_hw = record.image.shape[:2]
-    hw = transforms.fitted_hw(photo_hw, canvas_hw)
-    boxes = transforms.resize_boxes(record.boxes, photo_hw, hw)
+    resized_hw, top, left, hw = view or whole_view(photo_hw, canvas_hw)
+    boxes = transforms.resize_boxes(record.boxes, photo_hw, resized_hw)
     wanted = target_indices(record, targets)
-    kept = wanted[(boxes[wanted, 2:] > boxes[wanted, :2]).all(axis=1)][:max_objects]
+    kept = wanted[(boxes[wanted, 2:] > boxes[wanted, :2]).all(axis=1)]
+    kept = kept if view else kept[:max_objects]
     masks = decode_masks([record.masks[index] for index in kept], photo_hw)
-    masks = transforms.resize_masks(masks, hw)
-    image = transforms.resize_image(record.image, hw)
-    boxes = boxes[kept]
+    masks = transforms.resize_masks(masks, resized_hw)
+    image = transforms.resize_image(record.image, resized_hw)
+    boxes, classes = boxes[kept], rank_classes(record.rank_order[kept])
+    is_cut = np.zeros(len(kept), bool)
+    if view:
+        image = image[top : top + hw[0], left : left + hw[1]]
+        seen, boxes, masks, is_cut = _cut(boxes, masks, view)
+        kept, classes = kept[seen][:max_objects], classes[seen]
+        ranked = classes != NO_RANK
+        classes[ranked] = NUM_RANKS - 1 - np.arange(ranked.sum())
+        boxes, masks, is_cut, classes = (x[: len(kept)] for x in (boxes, masks, is_cut, classes))
     if flip:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
         boxes = transforms.flip_boxes(boxes, hw[1])
@@ -41,14 +63,32 @@ def pad_record(
     padded["valid"][()] = True
     padded["gt_boxes"][: len(kept)] = boxes
     padded["gt_valid"][: len(kept)] = True
-    padded["gt_rank_class"][: len(kept)] = rank_classes(record.rank_order[kept])
+    padded["gt_rank_class"][: len(kept)] = classes
     padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
     padded["objects_left_out"][()] = len(wanted) - len(kept)
     for slot, index in enumerate(kept):
-        parts = [transforms.resize_points(p, photo_hw, hw) for p in record.polygons[index]]
+        if is_cut[slot]:
+            continue
+        parts = [transforms.resize_points(p, photo_hw, resized_hw) for p in record.polygons[index]]
+        parts = [part - np.float32([left, top]) for part in parts] if view else parts
         parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
         _write_outline(padded, slot, *edges_of(parts))
     return padded
+
+
+def _cut(boxes: np.ndarray, masks: np.ndarray, view: View):
+    """Which objects a view shows, their boxes and masks in it, and which of them it cuts."""
+    before = np.count_nonzero(masks, axis=(1, 2))
+    masks = masks[:, view.top : view.top + view.hw[0], view.left : view.left + view.hw[1]]
+    boxes = boxes - np.float32([view.left, view.top] * 2)
+    inside = np.clip(boxes, 0, np.float32([view.hw[1], view.hw[0]] * 2))
+    seen = visible(masks, before) & (inside[:, 2:] > inside[:, :2]).all(axis=1)
+    is_cut = (inside != boxes).any(axis=1)[seen]
+    boxes, masks = inside[seen], masks[seen]
+    # The box of what is left of a mask; an object that is too small for one pixel is not cut.
+    redraw = is_cut & masks.any(axis=(1, 2))
+    boxes[redraw] = bounds(masks[redraw])
+    return seen, boxes, masks, is_cut
 
 
 def _write_outline(padded, slot, edges, part):

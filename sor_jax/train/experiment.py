@@ -11,7 +11,9 @@ from sor_jax.build import build_model, build_objective, build_predict, init_vari
 from sor_jax.datasets.record import Record
 from sor_jax.datasets.source import open_split
 from sor_jax.evaluation.batches import build_eval_batches
+from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
+from sor_jax.inputs.mixture import Epochs, Part, check_mixture, names_of
 from sor_jax.inputs.share import share_of
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.optimizer import make_optimizer
@@ -32,6 +34,7 @@ class Experiment:
       eval_batches: batch size -> (numpy batch, records) of the evaluated split, in order.
       records_left_out: how many training records their preparation left out as damaged.
       targets: which objects an evaluation looks for, as of `truth_of`.
+      epochs: training images taken -> how often those of each set of a mixture have come.
     """
 
     init: Callable[[jax.Array], dict[str, Any]]
@@ -41,28 +44,33 @@ class Experiment:
     eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]
     records_left_out: int = 0
     targets: str = "ranked"
+    epochs: Callable[[int], dict[str, float]] = lambda num_images: {}
 
 
 def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
-    source = open_split(config, "train")
+    parts = build_parts(config)
     objective, only = build_objective(config, model), tuple(config.optim.only)
     return Experiment(
         init=lambda rng: init_variables(model, config, rng),
         objective=PartialObjective(objective, only) if only else objective,
         predict=build_predict(config, model),
         train_batches=train_iterator(
-            source,
+            parts,
             canvas_hw=tuple(config.data.canvas_hw),
             max_objects=config.data.max_objects,
             max_edges=config.data.max_edges,
             batch_size=config.train.batch_size,
             seed=config.seed,
-            flip=config.data.flip,
             num_workers=config.data.num_workers,
             on_error=config.data.on_error,
-            targets=config.data.targets,
+            augmentation=Augmentation(
+                flip=config.data.flip,
+                scale=tuple(config.data.scale),
+                colour=config.data.colour,
+                paste=config.data.paste,
+            ),
             share=share_of(
                 config.train.batch_size,
                 num_devices=num_devices or jax.device_count(),
@@ -72,9 +80,23 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
             ),
         ),
         eval_batches=build_eval_batches(config, config.eval.split),
-        records_left_out=len(source.left_out),
+        records_left_out=sum(len(part.source.left_out) for part in parts),
         targets=config.data.targets,
+        epochs=Epochs(parts) if len(parts) > 1 else lambda num_images: {},
     )
+
+
+def build_parts(config) -> list[Part]:
+    """The data sets that a config trains on: those of config.data.mixture, or its root alone."""
+    data = config.data
+    if not data.mixture:
+        return [Part(open_split(config, "train"), targets=data.targets)]
+    check_mixture(data.mixture)
+    names = names_of([root for root, *_ in data.mixture])
+    return [
+        Part(open_split(config, "train", root=root), weight, targets, name)
+        for name, (root, weight, targets) in zip(names, data.mixture, strict=True)
+    ]
 
 
 def build_schedule(config) -> optax.Schedule:

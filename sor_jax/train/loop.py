@@ -97,6 +97,7 @@ class _Loop:
             accumulate=config.train.accumulate,
             skip_nonfinite=config.train.on_nonfinite == "skip",
         )
+        self._epochs = experiment.epochs
         left_out = experiment.records_left_out
         self._left_out = {LEFT_OUT: left_out} if left_out else {}
         self._rate, self._config = build_schedule(config), config.train
@@ -180,6 +181,8 @@ class _Loop:
         if "images_per_second" in values:
             images_left = (self._config.steps - done) * self._config.batch_size
             values["seconds_left"] = images_left / values["images_per_second"]
+        came = self._epochs(done * self._config.batch_size)
+        values |= {f"data/epoch/{name}": epoch for name, epoch in came.items()}
         self._log.write(done, values | self._left_out)
         say(training_line(done, self._config.steps, values))
 
