@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from sor_jax.commands import plain_errors
 from sor_jax.datasets.fixations import protocols, report
 from sor_jax.datasets.fixations.photographs import deal, has_objects, of_assr
 from sor_jax.datasets.fixations.ranked_set import RankedSet
@@ -19,17 +20,13 @@ from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
 
 
 def main():
-    """Reads, ranks, writes, reports; what a user can mend is said in one line, with status 1."""
+    """Reads, ranks, writes, reports."""
     args = _parser().parse_args()
     names = list(dict.fromkeys(args.protocol))
-    try:
-        inputs = _inputs(args)
-        with RankedSet(args.out, names, copy=args.copy) as target:
-            made = rank_photographs(
-                inputs, target, protocols=names, halvings=args.halvings, seed=args.seed
-            )
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"rank_from_fixations: {error}") from None
+    with plain_errors(debug=args.debug), RankedSet(args.out, names, copy=args.copy) as target:
+        made = rank_photographs(
+            _inputs(args), target, protocols=names, halvings=args.halvings, seed=args.seed
+        )
     print(report.text(made))
     if target.converted:
         print(f"\n{target.converted} photographs were no JPEG and were written as JPEG, quality 95")
@@ -127,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--copy", action="store_true", help="copies the photographs; they are linked otherwise")
     add("--halvings", type=int, default=20, help="random halvings of the people; 20 by default")
     add("--seed", type=int, default=0, help="of the halvings and of --shares")
+    add("--debug", action="store_true", help="shows the traceback of every error")
     return parser
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 import random
+import re
 import shutil
 
 import numpy as np
@@ -42,6 +43,20 @@ def command(monkeypatch, tmp_path):
         monkeypatch.setattr("sys.argv", [str(word) for word in argv])
         module.main()
         return tmp_path / "set"
+
+    return run
+
+
+@pytest.fixture
+def refused(command, capsys):
+    """Runs the command, which has to exit with 1, and returns the one message on stderr."""
+
+    def run(*extra, **named):
+        with pytest.raises(SystemExit) as stop:
+            command(*extra, **named)
+        message = capsys.readouterr().err
+        assert stop.value.code == 1 and message.startswith("error: ")
+        return message
 
     return run
 
@@ -105,49 +120,45 @@ def test_photographs_can_be_copied_and_dealt_anew(command, tmp_path):
         (["--protocol", "first", "--shares", "80", "-10", "10"], ["(80, -10, 10)"]),
     ],
 )
-def test_what_cannot_be_served_leaves_nothing(command, tmp_path, extra, words):
-    with pytest.raises(SystemExit) as stop:
-        command(*extra)
-    assert all(word in str(stop.value) for word in words), stop.value
+def test_what_cannot_be_served_leaves_nothing(refused, tmp_path, extra, words):
+    message = refused(*extra)
+    assert all(word in message for word in words), message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.json", "objects"]
 
 
-def test_damage_in_the_last_photograph_leaves_nothing(command, tmp_path):
+def test_damage_in_the_last_photograph_leaves_nothing(refused, tmp_path):
     photograph = tmp_path / "objects/images/train/one.jpg"
     photograph.write_bytes(photograph.read_bytes()[:700])
-    with pytest.raises(SystemExit, match=r"one\.jpg"):
-        command("--protocol", "first")
+    assert "one.jpg" in refused("--protocol", "first")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.json", "objects"]
 
 
-def test_damaged_objects_are_named(command, tmp_path):
+def test_damaged_objects_are_named(refused, tmp_path):
     file = tmp_path / "objects/obj_seg_data_train.json"
     entries = json.loads(file.read_text())
     entries[0]["object_data"][0]["bbox"] = [5, 5, 2]
     file.write_text(json.dumps(entries))
-    with pytest.raises(SystemExit, match=rf"obj_seg_data_train\.json.*{entries[0]['img']}.*bbox"):
-        command("--protocol", "first")
+    assert re.search(
+        rf"obj_seg_data_train\.json.*{entries[0]['img']}.*bbox", refused("--protocol", "first")
+    )
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(command, tmp_path):
+def test_a_folder_that_is_not_empty_is_left_alone(refused, tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/mine.txt").write_text("mine")
-    with pytest.raises(SystemExit, match="not empty"):
-        command("--protocol", "first")
+    assert "not empty" in refused("--protocol", "first")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine.txt"]
 
 
-def test_ids_that_do_not_meet_are_shown(command, tmp_path):
+def test_ids_that_do_not_meet_are_shown(refused, tmp_path):
     (tmp_path / "f.json").write_text(json.dumps([{"img": "x_7", "fixations": []}]))
-    with pytest.raises(SystemExit, match=r"two.*x_7.*--match number"):
-        command("--protocol", "first")
+    assert re.search(r"two.*x_7.*--match number", refused("--protocol", "first"))
 
 
-def test_coordinates_that_lie_outside_are_refused(command, tmp_path):
+def test_coordinates_that_lie_outside_are_refused(refused, tmp_path):
     far = [entry | {"fixations": [[[900, 700, 5]]]} for entry in FIXATIONS]
     (tmp_path / "f.json").write_text(json.dumps(far))
-    with pytest.raises(SystemExit, match=r"f\.json.*4 of 4 fixations lie outside"):
-        command("--protocol", "count")
+    assert re.search(r"f\.json.*4 of 4 fixations lie outside", refused("--protocol", "count"))
 
 
 def test_the_margin_takes_what_is_near(command, tmp_path):
@@ -177,9 +188,10 @@ def test_forty_damaged_inputs_are_refused_by_name_or_read(command, tmp_path, cap
                 *("--protocol", "first", "density_peak", "--density", tmp_path / "density"),
                 *("--halvings", "1"),
             )
-        except SystemExit as stop:
+        except SystemExit:
             refused += 1
-            assert file.stem in str(stop), (seed, file, str(stop))
+            message = capsys.readouterr().err
+            assert file.stem in message, (seed, file, message)
             left = sorted(path.name for path in tmp_path.iterdir())
             assert left == ["density", "f.json", "objects"], seed
         else:
@@ -187,7 +199,6 @@ def test_forty_damaged_inputs_are_refused_by_name_or_read(command, tmp_path, cap
             assert all(0 <= value <= 1 for one in values for value in one), seed
             shutil.rmtree(made)
         file.write_bytes(whole)
-        capsys.readouterr()
     assert 10 < refused < 40
 
 
