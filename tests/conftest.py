@@ -1,20 +1,33 @@
-"""Four simulated devices, a persistent compile cache, and the folders the environment names."""
+"""What the tests run on: simulated devices, cheap compiling, little memory, the folders of data.
 
+With SOR_AS_SHIPPED set, jax is configured as every command configures it: all of XLA's passes, the
+flags of sor_jax.platform, one device. `make test` runs the tests of AS_SHIPPED in the Makefile so.
+"""
+
+import ctypes
+import gc
 import os
 import pathlib
+import resource
+import sys
 
 import pytest
 
 from sor_jax import platform
 
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-)
+if os.environ.get("SOR_AS_SHIPPED"):
+    platform.configure()
+else:
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    )
+    # Compiling is most of what the tests do: the cheap passes give the same values to rounding.
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(platform.cache_dir() / "jax-tests"))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(platform.cache_dir() / "jax-tests"))
-# Compiling is most of what the tests do: the cheap passes give the same values to rounding.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+_PEAKS = {}  # of the workers, by name
 
 
 def pytest_configure(config):
@@ -23,6 +36,45 @@ def pytest_configure(config):
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_dropped():
+    """Compiled programs of a finished module go: they add up to gigabytes over a whole run."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _peaks():
+    """GB of this process and of the largest of its children."""
+    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return [resource.getrusage(one).ru_maxrss / 2**20 for one in who]
+
+
+def pytest_sessionfinish(session):
+    """A worker hands its peak of memory to the process that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peaks"] = _peaks()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Takes the peak of a worker that has ended well."""
+    _PEAKS[node.gateway.id] = getattr(node, "workeroutput", {}).get("peaks")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what memory the run took at most."""
+    for name, peaks in (_PEAKS or {"tests": _peaks()}).items():
+        if peaks:
+            own, child = peaks
+            terminalreporter.write_line(
+                f"peak memory of {name}: {own:.1f} GiB, of its largest child {child:.1f} GiB"
+            )
 
 
 def _folder(variable, what):

@@ -229,3 +229,15 @@ def test_level_rules_are_the_papers_formulas():
 def test_an_unknown_level_rule_is_named():
     with pytest.raises(ValueError, match="'area'; expected 'area_ratio' or 'fpn'"):
         assign_levels(BOXES, jnp.array([64, 96]), levels=(3, 4), rule="area")
+
+
+@pytest.mark.parametrize(
+    ("centre", "reads"), [(-0.5, 0), (-0.51, None), (4.5, 3), (4.51, None), (0.5, 0), (3.5, 3)]
+)
+def test_the_outer_border_reads_and_what_is_beyond_it_does_not(centre, reads):
+    row = jnp.asarray([1.0, 2.0, 4.0, 8.0])
+    feature = jnp.broadcast_to(row[None, None, :, None], (1, 4, 4, 1))
+    box = jnp.asarray([[[centre - 0.5, 0.0, centre + 0.5, 1.0]]])
+    level, hw = jnp.zeros((1, 1), jnp.int32), jnp.asarray([[4, 4]])
+    pooled, _ = roi_align([feature], box, level, hw, strides=(1,), out=1, points=4)
+    assert pooled.item() == (0.0 if reads is None else row[reads])

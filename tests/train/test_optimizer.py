@@ -127,3 +127,21 @@ def test_adamw_first_step_by_hand():
 def test_an_unknown_name_is_named():
     with pytest.raises(ValueError, match="optim.name is 'lamb'.*'sgd' or 'adamw'"):
         make_optimizer("lamb", schedule)
+
+
+def test_adamw_is_the_papers_with_its_usual_second_moment():
+    """Loshchilov and Hutter, 2019, Algorithm 2, one number at a time: b2 is .999, epsilon 1e-8."""
+    gradients, rate, decay = [0.5, -2.0, 0.1, 3.0], 0.1, 0.01
+    optimizer = make_optimizer("adamw", lambda step: rate, momentum=0.9, weight_decay=decay)
+    params = {"conv": {"kernel": jnp.asarray([1.0])}}
+    state = optimizer.init(params)
+    value, first, second = 1.0, 0.0, 0.0
+    for i, gradient in enumerate(gradients, 1):
+        updates, state = optimizer.update(
+            {"conv": {"kernel": jnp.asarray([gradient])}}, state, params
+        )
+        params = optax.apply_updates(params, updates)
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        step = first / (1 - 0.9**i) / (np.sqrt(second / (1 - 0.999**i)) + 1e-8)
+        value -= rate * (step + decay * value)
+        np.testing.assert_allclose(params["conv"]["kernel"][0], value, rtol=1e-5)
