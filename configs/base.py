@@ -56,6 +56,7 @@ def get_config() -> ConfigDict:
             "steps": 54_000,
             "batch_size": 16,
             "accumulate": 1,  # parts that a batch is computed in, with the numbers of the whole
+            "ema": 0.0,  # decay of a mean of the weights, which is then what is evaluated
             "remat": False,  # compute activations again instead of keeping them: slower, smaller
             "dtype": "float32",  # or "bfloat16"
             "log_every": 20,

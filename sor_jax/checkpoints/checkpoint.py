@@ -104,6 +104,11 @@ class Checkpoints:
                 f"{folder} was written with another optimizer than config.optim describes: take "
                 "that one, or a new workdir"
             )
+        if _shapes_of("ema", saved_shapes(folder)) != _shapes_of("ema", abstract):
+            raise ValueError(
+                f"{folder}: config.train.ema asks for a mean of the weights where it has none, or "
+                "the other way round: set it as it was, or take a new workdir"
+            )
         parts = {"state": abstract, "data": _Position(data)}
         return self._orbax.load_checkpointables(self.last_step, parts)["state"]
 
@@ -149,7 +154,7 @@ class Checkpoints:
 
 
 def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
-    tree = state.get(part) if isinstance(state, dict) else getattr(state, part)
+    tree = state.get(part, {}) if isinstance(state, dict) else getattr(state, part, {})
     return [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
 
 

@@ -15,6 +15,8 @@ PARTS = ("params", "frozen")
 def load_variables(source: str | os.PathLike, abstract: Any, *, prefer: str = "best") -> Any:
     """The variables of a checkpoint, for a model that has to be the same.
 
+    Where a run kept a mean of its parameters (config.train.ema) that is what comes.
+
     Args:
       source: a workdir or one checkpoint in it.
       abstract: {"params": .., "frozen": ..} of arrays or jax.ShapeDtypeStruct (jax.eval_shape of
@@ -23,7 +25,7 @@ def load_variables(source: str | os.PathLike, abstract: Any, *, prefer: str = "b
     """
     folder = find_checkpoint(source, prefer=prefer)
     check_same_model(folder, abstract)
-    return {**abstract, **read_part(folder, _unflat(_abstract(abstract)))}
+    return {**abstract, **_read(folder, _unflat(_abstract(abstract)))}
 
 
 def init_variables_from(source: str | os.PathLike, variables: Any) -> Any:
@@ -45,7 +47,7 @@ def init_variables_from(source: str | os.PathLike, variables: Any) -> Any:
         logging.warning("init_from %s lacks %s: they keep their start", folder, _some(missing))
     if extra:
         logging.warning("init_from %s: the model has no %s", folder, _some(extra))
-    loaded = read_part(folder, _unflat(_abstract(_unflat(shared))))
+    loaded = _read(folder, _unflat(_abstract(_unflat(shared))))
     return {**variables, **_unflat({**fresh, **_flat(loaded)})}
 
 
@@ -64,10 +66,25 @@ def check_same_model(folder: str | os.PathLike, abstract: Any) -> None:
         )
 
 
+def _source(part: str, saved: dict) -> str:
+    """Where a checkpoint holds the variables of a part."""
+    return "ema" if part == "params" and saved.get("ema") else part
+
+
+def _read(folder, abstract: dict) -> dict:
+    """read_part of variables, each from where it is held."""
+    saved = saved_shapes(folder)
+    held = {_source(part, saved): tree for part, tree in abstract.items()}
+    loaded = read_part(folder, held)
+    return {
+        part: loaded[_source(part, saved)] for part in abstract if _source(part, saved) in loaded
+    }
+
+
 def _compare(folder, variables) -> tuple[list[str], list[str]]:
     """Names that the checkpoint lacks, and names that only it has; shapes must agree."""
     saved = saved_shapes(folder)
-    saved = _flat({part: saved.get(part) or {} for part in PARTS})
+    saved = _flat({part: saved.get(_source(part, saved)) or {} for part in PARTS})
     expected = _flat(variables)
     for name in sorted(saved.keys() & expected.keys()):
         found, wanted = tuple(saved[name].shape), tuple(expected[name].shape)

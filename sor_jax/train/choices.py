@@ -16,6 +16,10 @@ def check_choices(config: ConfigDict) -> None:
     name = config.train.on_nonfinite
     if name not in ("raise", "skip"):
         raise ValueError(f"config.train.on_nonfinite is {name!r}; expected 'raise' or 'skip'")
+    if not 0 <= config.train.ema < 1:
+        raise ValueError(
+            f"config.train.ema is {config.train.ema}; expected 0 (none) or a decay below 1"
+        )
     if config.train.accumulate < 1:
         raise ValueError(
             f"config.train.accumulate is {config.train.accumulate}; expected 1 or more"

@@ -96,6 +96,7 @@ class _Loop:
             mesh,
             accumulate=config.train.accumulate,
             skip_nonfinite=config.train.on_nonfinite == "skip",
+            ema=config.train.ema,
         )
         self._epochs = experiment.epochs
         left_out = experiment.records_left_out

@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.checkpoint import Checkpoints, DataPosition
@@ -54,7 +55,9 @@ def first_state(
 
     def create(key):
         init_key, step_key = jax.random.split(key)
-        return create_state(experiment.init(init_key), optimizer, step_key)
+        return create_state(
+            experiment.init(init_key), optimizer, step_key, ema=config.train.ema > 0
+        )
 
     key = jax.random.key(config.seed)
     last = checkpoints.last_step
@@ -69,6 +72,9 @@ def first_state(
         return checkpoints.restore(abstract, position)
     state = jax.jit(create, out_shardings=everywhere)(key)
     if config.init_from:
-        state = state.replace(**init_variables_from(config.init_from, state.variables))
+        variables = {"params": state.params, "frozen": state.frozen}
+        state = state.replace(**init_variables_from(config.init_from, variables))
+        if state.ema:
+            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     say(f"starting with {count_params(state.params):,} parameters")
     return state

@@ -16,6 +16,7 @@ class TrainState:
     params: Any  # f32 tree, optimised
     frozen: Any  # f32 tree of the frozen norm layers: no gradient, never changed
     opt_state: Any
+    ema: Any  # f32 tree, the mean of params over the last steps; {} where none is kept
     key_data: jax.Array  # u32[2] of a typed key, which a donated argument would not dispatch fast
 
     @property
@@ -25,12 +26,16 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Params and frozen as the model's functions take them."""
-        return {"params": self.params, "frozen": self.frozen}
+        """What is evaluated, as the model's functions take it: ema where one is kept."""
+        return {"params": self.ema or self.params, "frozen": self.frozen}
 
 
 def create_state(
-    variables: dict[str, Any], optimizer: optax.GradientTransformation, rng: jax.Array
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    rng: jax.Array,
+    *,
+    ema: bool = False,
 ) -> TrainState:
     """The state before the first step.
 
@@ -38,6 +43,7 @@ def create_state(
       variables: "params" and, where the model has them, "frozen".
       optimizer: makes opt_state.
       rng: jax.random.key; the key of step i is fold_in(rng, i).
+      ema: keep a mean of the parameters, which starts at them.
     """
     params = variables["params"]
     return TrainState(
@@ -45,6 +51,7 @@ def create_state(
         params=params,
         frozen=variables.get("frozen", {}),
         opt_state=optimizer.init(params),
+        ema=jax.tree.map(jnp.copy, params) if ema else {},
         key_data=jax.random.key_data(rng),
     )
 
@@ -52,3 +59,12 @@ def create_state(
 def count_params(params) -> int:
     """How many numbers are optimised."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def next_ema(ema: Any, params: Any, step: jax.Array, decay: float) -> Any:
+    """d * ema + (1 - d) * params, d = min(decay, (1 + step) / (10 + step)).
+
+    So that the first steps, which are far from where training ends, are soon forgotten.
+    """
+    d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda mean, new: d * mean + (1 - d) * new, ema, params)

@@ -12,7 +12,7 @@ from sor_jax.distributed.sharding import replicated, split
 from sor_jax.structures import Batch
 from sor_jax.train.accumulate import value_and_grad_in_parts
 from sor_jax.train.meter import SKIPPED
-from sor_jax.train.state import TrainState
+from sor_jax.train.state import TrainState, next_ema
 
 Objective = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
@@ -24,6 +24,7 @@ def make_train_step(
     *,
     accumulate: int = 1,
     skip_nonfinite: bool = False,
+    ema: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Compiles (state, batch) -> (next state, scalars), the state donated.
 
@@ -36,6 +37,7 @@ def make_train_step(
       skip_nonfinite: where the total or a gradient is not finite, leave the parameters and the
         optimizer's memory as they are and say so in the scalar "train/skipped_steps", 0 or 1. The
         step counts all the same: rate and data go on.
+      ema: decay of the mean of the parameters that a state keeps; a skipped step leaves it.
 
     Returns:
       The step. Its scalars are the objective's, with "loss/total" and "grad_norm", the global norm
@@ -56,7 +58,13 @@ def make_train_step(
                 is_finite, (params, opt_state), (state.params, state.opt_state)
             )
             scalars[SKIPPED] = 1.0 - is_finite
-        return state.replace(step=state.step + 1, params=params, opt_state=opt_state), scalars
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            ema=_next_ema(state, params, scalars.get(SKIPPED, 0.0), ema),
+        )
+        return state, scalars
 
     everywhere = replicated(mesh)
     return jax.jit(
@@ -71,6 +79,13 @@ def make_train_step(
 def all_finite(tree: Any) -> jax.Array:
     """bool[]: whether no array of a tree holds an inf or a nan."""
     return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
+
+
+def _next_ema(state: TrainState, params, skipped, decay: float):
+    if not state.ema:
+        return state.ema
+    mean = next_ema(state.ema, params, state.step, decay)
+    return jax.tree.map(lambda new, old: jnp.where(skipped > 0, old, new), mean, state.ema)
 
 
 def _where(condition, new, old):

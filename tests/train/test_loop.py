@@ -46,14 +46,15 @@ def kill_at(index):
     return toy.Batches(before)
 
 
-def test_six_steps_are_three_and_three_bit_for_bit(tmp_path):
-    straight = run(tmp_path / "straight")
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_six_steps_are_three_and_three_bit_for_bit(tmp_path, ema):
+    straight = run(tmp_path / "straight", toy.config(ema=ema))
     # The batch after step 5 never comes; the last checkpoint is that of step 3.
     with pytest.raises(Killed):
-        run(tmp_path / "resumed", train_batches=kill_at(5))
+        run(tmp_path / "resumed", toy.config(ema=ema), train_batches=kill_at(5))
     assert [r["step"] for r in records(tmp_path / "resumed") if "rate" in r] == [1, 2, 3, 4, 5]
     batches = toy.Batches()
-    resumed = run(tmp_path / "resumed", train_batches=batches)
+    resumed = run(tmp_path / "resumed", toy.config(ema=ema), train_batches=batches)
     assert batches.index == 6 and batches.closed
     assert int(resumed.step) == 6
     assert_same_bits(resumed, straight)
@@ -251,3 +252,32 @@ def test_the_profiler_traces_the_steps_that_are_asked_for(tmp_path, capsys):
     assert trace.stat().st_size > 1000
     with pytest.raises(ValueError, match=r"profile_steps is \(3, 2\): it must be \(first, last\)"):
         run(tmp_path / "other", toy.config(profile_steps=(3, 2)))
+
+
+def test_the_mean_of_the_weights_is_what_is_evaluated_loaded_and_started_from(tmp_path):
+    seen = []
+
+    def predict(variables, batch):
+        jax.debug.callback(seen.append, variables["params"]["head"]["bias"])
+        return toy.predict(variables, batch)
+
+    state = run(tmp_path / "first", toy.config(ema=0.5, eval_every=6), predict=predict)
+    bias = np.asarray(state.ema["head"]["bias"])
+    assert (bias != np.asarray(state.params["head"]["bias"])).all()
+    jax.effects_barrier()
+    np.testing.assert_array_equal(seen[-1], bias)
+    loaded = load_variables(tmp_path / "first", state.variables)
+    np.testing.assert_array_equal(loaded["params"]["head"]["bias"], bias)
+    config = toy.config(steps=1, ema=0.9)
+    config.init_from = str(tmp_path / "first")
+    config.optim.rate = 1e-30
+    started = run(tmp_path / "second", config)
+    for params in (started.params, started.ema):
+        np.testing.assert_allclose(params["head"]["bias"], bias, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_a_mean_is_not_begun_or_given_up_half_way(tmp_path, ema):
+    run(tmp_path, toy.config(ema=ema))
+    with pytest.raises(ValueError, match=r"config\.train\.ema"):
+        fit(toy.experiment(), toy.config(ema=0.5 - ema, steps=9), tmp_path, force=True)

@@ -104,3 +104,31 @@ def test_predict_takes_and_gives_numpy_and_compiles_once():
         assert isinstance(out["sum"], np.ndarray)
         np.testing.assert_allclose(out["sum"], 2.0 * batch["image"].sum((1, 2, 3)))
     assert len(traced) == 1
+
+
+def test_the_mean_of_the_weights_by_a_loop():
+    mesh, optimizer = make_mesh(), make_optimizer("adamw", optax.constant_schedule(0.1))
+    state = create_state(toy.init(jax.random.key(1)), optimizer, jax.random.key(7), ema=True)
+    step = make_train_step(toy.objective, optimizer, mesh, ema=0.6)
+    state = jax.device_put(state, replicated(mesh))
+    mean = np.asarray(state.params["head"]["kernel"])
+    for i in range(12):
+        state, _ = step(state, put(toy.numpy_batch(i), mesh))
+        d = min(0.6, (1 + i) / (10 + i))
+        mean = d * mean + (1 - d) * np.asarray(state.params["head"]["kernel"])
+        np.testing.assert_allclose(state.ema["head"]["kernel"], mean, rtol=1e-5)
+
+
+def test_a_skipped_step_leaves_the_mean():
+    mesh, optimizer = make_mesh(), make_optimizer("adamw", optax.constant_schedule(0.1))
+    state = create_state(toy.init(jax.random.key(1)), optimizer, jax.random.key(7), ema=True)
+    state = jax.device_put(state, replicated(mesh))
+
+    def objective(params, frozen, batch, rng):
+        total, scalars = toy.objective(params, frozen, batch, rng)
+        return total * jnp.nan, scalars
+
+    step = make_train_step(objective, optimizer, mesh, ema=0.6, skip_nonfinite=True)
+    before = jax.device_get(state.ema)
+    state, _ = step(state, put(toy.numpy_batch(0), mesh))
+    jax.tree.map(np.testing.assert_array_equal, state.ema, before)

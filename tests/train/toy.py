@@ -34,6 +34,7 @@ def config(**train) -> ConfigDict:
                 "steps": 6,
                 "batch_size": 4,
                 "accumulate": 1,
+                "ema": 0.0,
                 "eval_every": 0,
                 "log_every": 1,
                 "checkpoint_every": 3,
