@@ -1,7 +1,7 @@
 """Evaluates a trained model: a table, metrics.json, rank maps and a gallery.
 
     python eval.py --config configs/demo.py --workdir runs/demo [--split test] [--out DIR]
-    python eval.py --config configs/reference/centermask_vov39.py --weights DIR
+    python eval.py --config configs/reference/centermask.py --weights DIR
     python eval.py --maps DIR [--kind ranked|continuous] --config.data.root=ASSR_FOLDER
 
 --weights: what sor_jax.convert wrote. --maps: grey maps of any method, named after the images

@@ -8,25 +8,23 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.init_from = ""  # a checkpoint to start from; "" for random weights
     config.model = _model()
+    config.reference = _reference()
     config.loss = ConfigDict(
         {
             "rank_weight": 1.0,  # lambda; 0 leaves the ranking head out
-            "mask_gradient": False,  # let mask IoU and rank losses reach the mask head
-            "raw_mask": False,  # show the ranking head mask logits in training
-            "whole_pixels": False,  # count an object's share in whole pixels, as the original
         }
     )
     config.optim = ConfigDict(
         {
             "name": "sgd",  # or "adamw"
-            "rate": 1e-4,
+            "learning_rate": 1e-4,
             "momentum": 0.9,
             "weight_decay": 1e-4,  # 0 for norms
             "warmup_steps": 1000,
             "warmup_factor": 1e-3,
             "milestones": (42_000, 50_000),
             "clip_norm": 0.0,  # 0 for none
-            "only": (),  # parts of the model that train, such as ("ranking",); () for all
+            "trainable": (),  # parts of the model that train, as ("ranking",); () for all
         }
     )
     config.data = ConfigDict(
@@ -79,6 +77,21 @@ def get_config() -> ConfigDict:
     return config.lock()
 
 
+def _reference() -> ConfigDict:
+    """What the released code computes otherwise than the paper says, or by mistake: all off."""
+    return ConfigDict(
+        {
+            "mask_channel": False,  # the mask probability joins the ranking head's features
+            "raw_mask": False,  # .. in training as logits
+            "mask_gradient": False,  # mask IoU and rank losses reach the mask head
+            "whole_pixels": False,  # an object's share in a region is counted in whole pixels
+            "unclipped_boxes": False,  # regions may reach up to four image sizes
+            "rank_over_regions": False,  # ranks by a softmax over regions; low ones stay free
+            "slipped_height": False,  # (y1 + y0) / H for the height of position "box"
+        }
+    )
+
+
 def _model() -> ConfigDict:
     return ConfigDict(
         {
@@ -99,7 +112,6 @@ def _model() -> ConfigDict:
             "ranking": {
                 "position": "maps",  # none, maps, center, box, grid, grid_scale
                 "interaction": True,
-                "mask_channel": False,
                 "channels": 256,
                 "depth": 4,
                 "hidden": (1024, 1024),
@@ -110,11 +122,8 @@ def _model() -> ConfigDict:
                 "dropout": 0.1,
                 "center_grid": 8,
                 "scale_grid": 4,
-                "slipped_height": False,
             },
             "roi_slots": 105,  # 100 proposals and 5 objects: nothing is dropped
-            "clip_boxes": True,
-            "box_extent": 1.0,  # how far boxes reach, in image sizes; 1 where they are clipped
             "rank_rule": "sequential",  # the paper's; "expected": by the mean of a region's ranks
             "proposals": {  # of centermask
                 "train": {"class_threshold": 0.05, "nms_threshold": 0.6, "max_proposals": 100},

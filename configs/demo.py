@@ -22,7 +22,7 @@ def get_config():
     model.roi_slots = 16
     # Not the paper's: docs/tables.md says what they gain.
     model.rank_rule, model.proposals.test.nms_threshold = "expected", 0.4
-    config.optim.update(name="adamw", rate=1e-3, weight_decay=1e-4, warmup_steps=100)
+    config.optim.update(name="adamw", learning_rate=1e-3, weight_decay=1e-4, warmup_steps=100)
     config.optim.update(milestones=(800, 950), clip_norm=10.0)
     config.train.update(steps=1000, batch_size=8, log_every=50, eval_every=500)
     config.data.num_scenes.update(train=6000, val=100, test=400)

@@ -22,7 +22,7 @@ def get_config():
     model.iou.update(channels=128, depth=2, hidden=256)
     model.ranking.update(channels=128, depth=2, hidden=(256, 256), layers=2, ffn=512)
     model.roi_slots = 16
-    config.optim.update(name="adamw", rate=1e-3, weight_decay=1e-4, clip_norm=10.0)
+    config.optim.update(name="adamw", learning_rate=1e-3, weight_decay=1e-4, clip_norm=10.0)
     config.optim.update(warmup_steps=100, milestones=(8000, 9500))
     config.train.update(steps=10_000, batch_size=8)
     return config

@@ -39,7 +39,7 @@ def get_config():
     # These three were chosen on val, among thresholds of .2 to .5 and .3 to .6.
     model.proposals.test.update(class_threshold=0.2, nms_threshold=0.4)
     model.rank_rule = "expected"
-    config.optim.update(name="adamw", rate=4e-4, weight_decay=1e-2, clip_norm=10.0)
+    config.optim.update(name="adamw", learning_rate=4e-4, weight_decay=1e-2, clip_norm=10.0)
     config.optim.update(warmup_steps=100, milestones=(1600, 2160))
     config.train.update(steps=2400, batch_size=8, log_every=50, eval_every=300)
     config.train.checkpoint_every = 300

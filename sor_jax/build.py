@@ -23,6 +23,7 @@ from sor_jax.models.vovnet import VOVNETS, VoVNet
 from sor_jax.structures import Boxes
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+UNCLIPPED_EXTENT = 4.0  # image sizes that boxes reach where nothing clips them
 DETECTORS = ("centermask", "mask_rcnn")
 
 
@@ -34,11 +35,16 @@ def build_model(config) -> Segmenter:
     shared = {
         "backbone": _build_backbone(config, dtype),
         "mask": MaskHead(**model.mask, dtype=dtype),
-        "ranking": RankingHead(**model.ranking, dtype=dtype),
+        "ranking": RankingHead(
+            **model.ranking,
+            mask_channel=config.reference.mask_channel,
+            slipped_height=config.reference.slipped_height,
+            dtype=dtype,
+        ),
         "pixel_mean": tuple(model.pixel_mean),
         "pixel_std": tuple(model.pixel_std),
         "pixel_order": model.pixel_order,
-        "box_extent": model.box_extent,
+        "box_extent": UNCLIPPED_EXTENT if config.reference.unclipped_boxes else 1.0,
         "dtype": dtype,
     }
     channels = model.pyramid.channels
@@ -88,18 +94,18 @@ def init_variables(model: Segmenter, config, rng) -> dict:
 
 
 def build_objective(config, model: Segmenter) -> Objective:
-    """The training objective of config.model and config.loss."""
+    """The training objective of config.model, config.loss and config.reference."""
     shared = {
         "roi_slots": config.model.roi_slots,
         "rank_weight": config.loss.rank_weight,
-        "mask_gradient": config.loss.mask_gradient,
-        "raw_mask": config.loss.raw_mask,
-        "whole_pixels": config.loss.whole_pixels,
+        "mask_gradient": config.reference.mask_gradient,
+        "raw_mask": config.reference.raw_mask,
+        "whole_pixels": config.reference.whole_pixels,
         "remat": config.train.remat,
     }
     if config.model.detector == "mask_rcnn":
         return MaskRcnnObjective(model, **shared, **config.model.rcnn.train)
-    clip_boxes = config.model.clip_boxes
+    clip_boxes = not config.reference.unclipped_boxes
     return CenterMaskObjective(
         model, clip_boxes=clip_boxes, **shared, **config.model.proposals.train
     )
@@ -107,13 +113,20 @@ def build_objective(config, model: Segmenter) -> Objective:
 
 def build_predict(config, model: Segmenter) -> Predictor:
     """The predictor of config.model: predict(variables, batch)."""
-    rule = config.model.rank_rule
+    rule = rank_rule(config)
     if config.model.detector == "mask_rcnn":
         return MaskRcnnPredictor(model, rank_rule=rule, **config.model.rcnn.test)
-    clip_boxes = config.model.clip_boxes
+    clip_boxes = not config.reference.unclipped_boxes
     return CenterMaskPredictor(
         model, rank_rule=rule, clip_boxes=clip_boxes, **config.model.proposals.test
     )
+
+
+def rank_rule(config) -> str:
+    """The name in decode.ranks.RANK_RULES of the rule that turns rank logits into ranks."""
+    if not config.reference.rank_over_regions:
+        return config.model.rank_rule
+    return "reference_mask_rcnn" if config.model.detector == "mask_rcnn" else "reference"
 
 
 def _one_of(value, choices, field):

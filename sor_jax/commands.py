@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags
 
+from sor_jax.config import RENAMED
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 """The folder that holds the package, and in a checkout configs/ and the scripts, too."""
 
@@ -44,6 +46,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str] | None = None) ->
         return main(words)
 
     with plain_errors(debug=_wants_debug(argv), all_kinds=lambda: not entered):
+        _refuse_old_names(argv)
         app.run(checked, argv=find_config(argv))
 
 
@@ -97,6 +100,10 @@ def print_error(error: BaseException) -> None:
             "or config.eval.batch_size, or set --config.train.accumulate=4, "
             "--config.train.remat=True or --config.train.dtype=bfloat16"
         )
+    for old, (new, _) in RENAMED.items():
+        name = old.split(".")[-1]
+        if isinstance(error, (KeyError, AttributeError)) and f'"{name}" does not exist' in text:
+            text = f"{text}\nconfig.{old} is called config.{new} now"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not _is_library(frame.filename) and frame.name == "get_config":
             text = f"{frame.filename}, line {frame.lineno}: {text}"
@@ -129,6 +136,13 @@ def find_config(argv: Sequence[str]) -> list[str]:
         elif place + 1 < len(found):
             found[place + 1] = _existing(found[place + 1])
     return found
+
+
+def _refuse_old_names(argv: Sequence[str]) -> None:
+    for word in argv:
+        name = word.partition("=")[0].lstrip("-").removeprefix("config.")
+        if name in RENAMED:
+            raise ValueError(f"--config.{name} is called --config.{RENAMED[name][0]} now")
 
 
 def _existing(value: str) -> str:

@@ -32,10 +32,11 @@ def small_config():
 
 
 @functools.lru_cache
-def small_network(**ranking):
+def small_network(mask_channel=False, **ranking):
     """(config, model, variables) whose detector finds something before any training."""
     config = small_config()
     config.model.ranking.update(ranking)
+    config.reference.mask_channel = mask_channel
     model = build.build_model(config)
     variables = build.init_variables(model, config, jax.random.key(0))
     # Raise the prior so that there are detections, and spread what the last layers say.

@@ -61,12 +61,17 @@ def start(script, *words):
         (["--config=no_such.py"], ["no_such.py", "there is no file"]),
         (["--config=configs/demo.py", "--config.seeed=3"], ["Did you mean", "seed"]),
         (["steps=3"], ["not a flag: steps=3"]),
+        (["--config=configs/demo.py", "--config.optim.rate=3"], ["config.optim.learning_rate"]),
         (["--config=broken.py"], ["broken.py, line 3", "lerning_rate"]),
+        (["--config=old.py"], ["old.py, line 3", "config.optim.learning_rate"]),
     ],
 )
 def test_what_a_user_can_mend_is_one_message_and_status_1(script, words, named):
     (script.parent / "broken.py").write_text(
         "from configs import base\ndef get_config():\n    base.get_config().lerning_rate = 1\n"
+    )
+    (script.parent / "old.py").write_text(
+        "from configs import base\ndef get_config():\n    base.get_config().optim.rate = 1\n"
     )
     ended = start(script, *words)
     assert ended.returncode == 1, ended.stderr

@@ -11,8 +11,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A room may import from rooms of a lower floor, and from itself.
 FLOORS = [
     {"sor_jax.structures", "sor_jax.metrics", "sor_jax.visualize", "sor_jax.files"},
-    {"sor_jax.platform", "sor_jax.commands", "sor_jax.datasets", "sor_jax.ops", "sor_jax.losses"},
-    {"sor_jax.inputs", "sor_jax.models", "sor_jax.targets", "sor_jax.decode"},
+    {"sor_jax.platform", "sor_jax.config", "sor_jax.datasets", "sor_jax.ops", "sor_jax.losses"},
+    {"sor_jax.commands", "sor_jax.inputs", "sor_jax.models", "sor_jax.targets", "sor_jax.decode"},
     {"sor_jax.detectors"},
     {"sor_jax.build", "sor_jax.distributed"},
     {"sor_jax.checkpoints"},

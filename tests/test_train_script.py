@@ -103,9 +103,9 @@ def test_a_signal_to_all_its_processes_saves_and_ends_well(folder):
 
 
 def test_a_mistyped_field_suggests_the_right_one(folder):
-    code, output = finish(start(folder, "--workdir=unused", "--config.optim.rat=1"))
+    code, output = finish(start(folder, "--workdir=unused", "--config.optim.learning_rat=1"))
     assert code != 0
-    assert 'Did you mean "rate" instead of "rat"' in output
+    assert 'Did you mean "learning_rate" instead of "learning_rat"' in output
 
 
 def test_a_word_that_is_no_flag_is_refused(folder):

@@ -1,7 +1,7 @@
 """Controlled checks of a trained model: does what raises salience raise its rank score?
 
     python -m experiments.tables.checks --config configs/demo.py --workdir runs/demo
-    python -m experiments.tables.checks --config configs/tables/detection.py:lite,scenes \
+    python -m experiments.tables.checks --config configs/tables.py:detection,lite,scenes \
         --workdir runs/reproduce/lite-scenes/detection/seed0 --shrink 2 \
         --branch runs/reproduce/lite-scenes/branches/ppa/seed0.npz
 

@@ -94,7 +94,7 @@ def job_of(
     """
     where = f"{scale},{data}"
     if not row.config.endswith(".py"):
-        config = f"configs/tables/{row.config}.py:{where}"
+        config = f"configs/tables.py:{row.config},{where}"
     elif where == "full,assr":
         config = f"configs/{row.config}"
     else:

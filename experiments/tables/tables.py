@@ -12,7 +12,7 @@ class Row:
 
     Attributes:
       name: as the paper has it.
-      config: the stem of a file of configs/tables, or a file of configs with its ending (full size
+      config: a row of configs/tables.py, or a file of configs with its ending (full size
         on ASSR only); "" for methods of which only maps are known (eval.py --maps).
       mae, sor, used: the paper's numbers.
     """

@@ -1,6 +1,6 @@
 """Brings checkpoints of others in, and ours out. PyTorch is not needed; nothing is downloaded.
 
-    python -m sor_jax.convert CHECKPOINT --config configs/reference/centermask_vov39.py --out DIR
+    python -m sor_jax.convert CHECKPOINT --config configs/reference/centermask.py --out DIR
     python -m sor_jax.convert DIR --config CONFIG --out FILE.npz --to torch
 
 docs/weights.md tells what can be read, and under which licences.

@@ -51,7 +51,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
     parts = build_parts(config)
-    objective, only = build_objective(config, model), tuple(config.optim.only)
+    objective, only = build_objective(config, model), tuple(config.optim.trainable)
     return Experiment(
         init=lambda rng: init_variables(model, config, rng),
         objective=PartialObjective(objective, only) if only else objective,
@@ -103,7 +103,7 @@ def build_schedule(config) -> optax.Schedule:
     """The learning rate of config.optim."""
     optim = config.optim
     return warmup_multistep(
-        optim.rate,
+        optim.learning_rate,
         warmup_steps=optim.warmup_steps,
         warmup_factor=optim.warmup_factor,
         milestones=tuple(optim.milestones),
@@ -120,4 +120,4 @@ def build_optimizer(config) -> optax.GradientTransformation:
         weight_decay=optim.weight_decay,
         clip_norm=optim.clip_norm,
     )
-    return train_only(optimizer, tuple(optim.only)) if optim.only else optimizer
+    return train_only(optimizer, tuple(optim.trainable)) if optim.trainable else optimizer

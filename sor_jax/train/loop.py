@@ -12,9 +12,9 @@ import pathlib
 from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
+from sor_jax.config import validate
 from sor_jax.distributed.hosts import as_primary_says, duration, is_alone, is_primary, say
 from sor_jax.distributed.sharding import make_mesh
-from sor_jax.train.choices import check_choices
 from sor_jax.train.environment import record_environment
 from sor_jax.train.experiment import Experiment, build_experiment, build_optimizer, build_schedule
 from sor_jax.train.intake import Intake
@@ -52,7 +52,7 @@ def train_and_evaluate(
     Returns:
       The state after the last step done; its `step` is below config.train.steps if a signal came.
     """
-    config = first_config(config, workdir)
+    config = first_config(validate(config), workdir)
     return fit(build_experiment(config), config, workdir, force=force)
 
 
@@ -64,8 +64,7 @@ def fit(
     force: bool = False,
 ) -> TrainState:
     """As train_and_evaluate, for an experiment that is built already."""
-    check_choices(config)
-    workdir = pathlib.Path(workdir)
+    config, workdir = validate(config), pathlib.Path(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(experiment.train_batches.close)
         stop = stack.enter_context(StopRequest())
@@ -197,8 +196,8 @@ class _Loop:
         last = self._checkpoints.last_step
         kept = f"step {last} in {self._checkpoints.folder(last)}" if last else "none yet"
         return (
-            f"{problem}. The last good checkpoint stays: {kept}. Try a lower optim.rate or "
-            "optim.clip_norm, or look at the data of these steps"
+            f"{problem}. The last good checkpoint stays: {kept}. Try a lower "
+            "optim.learning_rate or optim.clip_norm, or look at the data of these steps"
         )
 
 

@@ -18,7 +18,7 @@ def is_trained(params: Any, only: Sequence[str]) -> Any:
     unknown = sorted(set(only) - set(params))
     if unknown:
         raise ValueError(
-            f"config.optim.only names {', '.join(unknown)}; the model's parts are "
+            f"config.optim.trainable names {', '.join(unknown)}; the model's parts are "
             f"{', '.join(sorted(params))}"
         )
     return jax.tree_util.tree_map_with_path(lambda path, _: path[0].key in only, params)

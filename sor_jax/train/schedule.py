@@ -24,7 +24,7 @@ def warmup_multistep(
       A function step -> f32[], the rate of that step; it takes traced steps too.
     """
     if not rate > 0:
-        raise ValueError(f"optim.rate is {rate}: it must be above 0")
+        raise ValueError(f"optim.learning_rate is {rate}: it must be above 0")
     if warmup_steps < 0 or not 0 <= warmup_factor <= 1:
         raise ValueError(
             f"optim.warmup_steps {warmup_steps} must not be negative, and optim.warmup_factor "

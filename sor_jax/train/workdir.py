@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
+from sor_jax.config import flatten, read_saved
 from sor_jax.distributed.hosts import is_primary
 from sor_jax.files import write_whole
 
@@ -69,8 +70,8 @@ def check_same_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     path = workdir / CONFIG
     if not path.exists():
         return
-    before = _flat(json.loads(path.read_text()))
-    now = _flat(json.loads(config.to_json_best_effort()))
+    before = read_saved(path)
+    now = flatten(json.loads(config.to_json_best_effort()))
     # A field that only one of them has came, or went, with another version of the program.
     fields = [name for name in before if name in now and before[name] != now[name]]
     differing = [name for name in fields if name not in _FREE]
@@ -83,11 +84,3 @@ def check_same_config(workdir: pathlib.Path, config: ConfigDict) -> None:
 
 
 _FREE = {f"{section}.{name}" for section, names in FREE.items() for name in names}
-
-
-def _flat(fields: dict, prefix: str = "") -> dict:
-    flat = {}
-    for name, value in fields.items():
-        inner = isinstance(value, dict)
-        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return flat

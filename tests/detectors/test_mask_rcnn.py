@@ -146,7 +146,7 @@ def test_other_images_of_the_batch_and_fillers_change_nothing(predict):
 
 def test_raw_masks_are_shown_only_when_told_to():
     config = small_rcnn_config()
-    config.model.ranking.mask_channel = True
+    config.reference.mask_channel = True
     model = build.build_model(config)
     shapes = jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
     rng = np.random.default_rng(0)

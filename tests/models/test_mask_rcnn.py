@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.reference import mask_rcnn
 from sor_jax import build
 from sor_jax.models.fpn import FeaturePyramid
 from sor_jax.models.resnet import RESNETS, ResNet, ResNetSpec
@@ -21,12 +22,12 @@ def frozen_kernels(tree):
 @pytest.mark.parametrize(
     ("config", "total", "trained"),
     [
-        ("mask_rcnn_r50", 110_575_617, 110_353_217),
-        ("mask_rcnn_r101", 129_515_521, 129_293_121),
+        ("r50", 110_575_617, 110_353_217),
+        ("r101", 129_515_521, 129_293_121),
     ],
 )
 def test_parameters_of_the_original(config, total, trained):
-    variables = shapes(importlib.import_module(f"configs.reference.{config}").get_config())
+    variables = shapes(mask_rcnn.get_config(config))
     params, frozen = variables["params"], frozen_kernels(variables["frozen"])
     assert count(params) == trained
     assert trained + sum(frozen.values()) == total

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.reference import centermask
 from sor_jax import build
 from sor_jax.models.encoder import Encoder
 from sor_jax.models.ranking import POSITIONS, RankingHead
@@ -25,11 +26,9 @@ def shapes(config):
     return jax.eval_shape(model.init, jax.random.key(0), image, jnp.array([[64, 64]]), boxes)
 
 
-@pytest.mark.parametrize(
-    ("config", "total"), [("centermask_vov39", 118_983_178), ("centermask_vov57", 135_242_762)]
-)
+@pytest.mark.parametrize(("config", "total"), [("vov39", 118_983_178), ("vov57", 135_242_762)])
 def test_parameters_of_the_original(config, total):
-    variables = shapes(importlib.import_module(f"configs.reference.{config}").get_config())
+    variables = shapes(centermask.get_config(config))
     params = variables["params"]
     assert count(params) == total
     assert count(params["fcos"]) == 4_738_571

@@ -1,7 +1,6 @@
 """Golden numbers: where they are, what they are called, and what they were made from."""
 
 import functools
-import importlib
 import json
 import os
 import pathlib
@@ -11,16 +10,20 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from configs.reference import centermask, mask_rcnn
 from tests.parity import recipe
 
 SLICE = pathlib.Path(__file__).parents[1] / "goldens"
 # The original's name of a model -> our config of it.
 CONFIGS = {
-    "centermask_vov39_ppa": "centermask_vov39",
-    "centermask_vov57_ppa": "centermask_vov57",
-    "maskrcnn_r50_ppa": "mask_rcnn_r50",
-    "maskrcnn_r101_ppa": "mask_rcnn_r101",
-    **{name: name for name in ("pos_quant", "pos_quant2", "xywh", "only_pos", "baseline")},
+    "centermask_vov39_ppa": (centermask, "vov39"),
+    "centermask_vov57_ppa": (centermask, "vov57"),
+    "maskrcnn_r50_ppa": (mask_rcnn, "r50"),
+    "maskrcnn_r101_ppa": (mask_rcnn, "r101"),
+    **{
+        name: (centermask, name)
+        for name in ("pos_quant", "pos_quant2", "xywh", "only_pos", "baseline")
+    },
 }
 # What the original calls the losses -> what we call them.
 LOSSES = {
@@ -155,7 +158,8 @@ def manifest(model):
 
 def config(model):
     """Our config of the original's model."""
-    return importlib.import_module(f"configs.reference.{CONFIGS[model]}").get_config()
+    file, row = CONFIGS[model]
+    return file.get_config(row)
 
 
 def weights(model, seed):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sor_jax.build import build_predict
+from sor_jax.build import build_predict, rank_rule
 from sor_jax.decode.paste import paste_mask
 from sor_jax.detectors.predict import RANK_RULES
 from sor_jax.ops.roi_align import assign_levels
@@ -178,5 +178,5 @@ def test_bfloat16_ranks_the_same(case, record_property):
 
 
 def ranks(case, logits):
-    rule = RANK_RULES[golden.config(case.model).model.rank_rule]
+    rule = RANK_RULES[rank_rule(golden.config(case.model))]
     return rule(logits, np.ones(len(logits), bool))

@@ -32,8 +32,8 @@ def test_boxes_that_stick_out_tell_a_wrong_position(case):
     """Boxes are pooled as they are there, and cut to the photograph by default."""
     if network.is_rcnn(case.model):
         pytest.skip("it cuts boxes before it pools them")
-    assert base.get_config().model.clip_boxes
-    assert not golden.config(case.model).model.clip_boxes
+    assert not base.get_config().reference.unclipped_boxes
+    assert golden.config(case.model).reference.unclipped_boxes
     boxes = recipe.FIXED_BOXES
     clipped = np.asarray(clip(jnp.asarray(boxes), network.IMAGE_HW[0]))
     out = (clipped != boxes).any(axis=1)
@@ -81,8 +81,8 @@ def test_mask_rcnn_shows_its_ranking_head_logits_in_training(case):
     shown, logit = case.arrays()["sor_mask_in_stats_src"], case.arrays()["mask_logits"]
     raw = network.is_rcnn(case.model)
     np.testing.assert_allclose(shown, logit if raw else 1 / (1 + np.exp(-logit)), atol=1e-6)
-    assert golden.config(case.model).loss.raw_mask == raw
-    assert not base.get_config().loss.raw_mask
+    assert golden.config(case.model).reference.raw_mask == raw
+    assert not base.get_config().reference.raw_mask
 
 
 @pytest.mark.parametrize(
@@ -96,5 +96,5 @@ def test_rank_and_mask_iou_losses_reach_the_mask_head(case):
     assert at
     for loss in ("sor_loss",) if network.is_rcnn(case.model) else ("sor_loss", "loss_maskiou"):
         assert (stored[f"grad_l2_of.{loss}"][at] > 0).all()
-    assert golden.config(case.model).loss.mask_gradient
-    assert not base.get_config().loss.mask_gradient
+    assert golden.config(case.model).reference.mask_gradient
+    assert not base.get_config().reference.mask_gradient

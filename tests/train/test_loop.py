@@ -200,7 +200,7 @@ def test_init_from_starts_at_the_best_weights_of_another_run(tmp_path):
     run(tmp_path / "first")
     config = toy.config(steps=1)
     config.init_from = str(tmp_path / "first")
-    config.optim.rate = 1e-30
+    config.optim.learning_rate = 1e-30
     state = run(tmp_path / "second", config)
     loaded = load_variables(tmp_path / "first", state.variables)
     jax.tree.map(np.testing.assert_array_equal, state.variables, loaded)

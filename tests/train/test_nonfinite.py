@@ -106,7 +106,7 @@ def test_parameters_that_overflow_are_never_saved(tmp_path):
         return total + 1e15 * params["head"]["bias"].sum(), scalars
 
     config = toy.config(checkpoint_every=1)
-    config.optim.update(rate=1e38, warmup_steps=0)
+    config.optim.update(learning_rate=1e38, warmup_steps=0)
     with pytest.raises(FloatingPointError, match="a parameter is not finite after step 1.*none"):
         fit(toy.experiment(objective=objective), config, tmp_path)
 

@@ -20,7 +20,7 @@ def test_three_steps_change_the_ranking_branch_alone():
     """With weight decay and momentum, which move parameters without a gradient, too."""
     config, model, variables = small_network()
     config = config.copy_and_resolve_references()
-    config.optim.update(only=("ranking",), weight_decay=0.1, warmup_steps=0)
+    config.optim.update(trainable=("ranking",), weight_decay=0.1, warmup_steps=0)
     objective = PartialObjective(build_objective(config, model), ("ranking",))
     before = jax.tree.map(np.array, variables["params"])
     optimizer = build_optimizer(config)

@@ -55,7 +55,7 @@ def test_no_warmup_and_no_milestones_is_constant():
 @pytest.mark.parametrize(
     "change, named",
     [
-        ({"rate": 0.0}, "optim.rate"),
+        ({"rate": 0.0}, "optim.learning_rate"),
         ({"warmup_steps": -1}, "optim.warmup_steps"),
         ({"warmup_factor": 1.5}, "optim.warmup_factor"),
         ({"milestones": (50, 40)}, "optim.milestones"),

@@ -24,22 +24,22 @@ def changed(**changes):
 
 def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, capsys):
     fit(toy.experiment(), toy.config(), tmp_path)
-    other = changed(optim__rate=0.2, optim__milestones=(5,), train__log_every=2)
+    other = changed(optim__learning_rate=0.2, optim__milestones=(5,), train__log_every=2)
     other.seed = 1
     with pytest.raises(ValueError) as error:
         fit(toy.experiment(), other, tmp_path)
     assert str(error.value).splitlines() == [
         f"{tmp_path} was made by another config:",
         "  config.seed was 0, now 1",
-        "  config.optim.rate was 0.1, now 0.2",
+        "  config.optim.learning_rate was 0.1, now 0.2",
         "  config.optim.milestones was [4], now [5]",
         "Take a new workdir, or the config that made this one; --force goes on with what it has",
     ]
-    assert json.loads((tmp_path / "config.json").read_text())["optim"]["rate"] == 0.1
+    assert json.loads((tmp_path / "config.json").read_text())["optim"]["learning_rate"] == 0.1
 
     other.train.steps = 8
     assert int(fit(toy.experiment(), other, tmp_path, force=True).step) == 8
-    assert json.loads((tmp_path / "config.json").read_text())["optim"]["rate"] == 0.2
+    assert json.loads((tmp_path / "config.json").read_text())["optim"]["learning_rate"] == 0.2
     assert int(fit(toy.experiment(), other, tmp_path).step) == 8
 
 
@@ -52,7 +52,7 @@ def test_how_long_and_how_often_may_change(tmp_path):
 def test_a_workdir_without_a_checkpoint_takes_any_config(tmp_path):
     with claim(tmp_path, toy.config()):
         pass
-    assert int(fit(toy.experiment(), changed(optim__rate=0.2), tmp_path).step) == 6
+    assert int(fit(toy.experiment(), changed(optim__learning_rate=0.2), tmp_path).step) == 6
 
 
 def test_fields_of_another_version_do_not_count(tmp_path):

@@ -21,14 +21,14 @@ def config(**train) -> ConfigDict:
             "init_from": "",
             "optim": {
                 "name": "sgd",
-                "rate": 0.1,
+                "learning_rate": 0.1,
                 "momentum": 0.9,
                 "weight_decay": 1e-4,
                 "warmup_steps": 2,
                 "warmup_factor": 0.1,
                 "milestones": (4,),
                 "clip_norm": 0.0,
-                "only": (),
+                "trainable": (),
             },
             "train": {
                 "steps": 6,

@@ -45,7 +45,7 @@ def reproduce(folder, *words):
 
 def test_a_dry_run_of_branches_says_what_would_be_done(tmp_path):
     said = reproduce(tmp_path, "--table=4", "--table=5", "--shared-detector", "--dry-run")
-    assert "python train.py --config=configs/tables/detection.py:lite,scenes" in said
+    assert "python train.py --config=configs/tables.py:detection,lite,scenes" in said
     assert "# 9 ranking branches: 20 steps of 32 images each" in said
     assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
 

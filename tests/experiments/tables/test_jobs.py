@@ -18,7 +18,7 @@ LITE = {"scale": "lite", "data": "scenes"}
 def test_a_job_is_two_commands():
     job = job_of(BASELINE, 3, **LITE, folder=pathlib.Path("runs"), flags=["--config.train.steps=7"])
     train, evaluate = job.commands()
-    common = ["--config=configs/tables/baseline.py:lite,scenes", "--workdir=runs/baseline/seed3"]
+    common = ["--config=configs/tables.py:baseline,lite,scenes", "--workdir=runs/baseline/seed3"]
     common += ["--config.seed=3", "--config.train.steps=7"]
     assert train[1:] == ["train.py", *common] and evaluate[1:] == ["eval.py", *common]
     config = load_config(job)
@@ -28,11 +28,11 @@ def test_a_job_is_two_commands():
 
 def test_the_second_stage_starts_from_the_first_of_its_seed():
     first, second = with_first_stages(job_of(TWO_STAGE, 1, **LITE, folder=pathlib.Path("runs")))
-    assert first.config == "configs/tables/detection.py:lite,scenes"
+    assert first.config == "configs/tables.py:detection,lite,scenes"
     assert "--config.init_from=runs/detection/seed1" in second.commands()[0]
     assert not any("init_from" in word for word in first.commands()[0])
     assert load_config(first).loss.rank_weight == 0.0
-    assert load_config(second).optim.only == ("ranking",)
+    assert load_config(second).optim.trainable == ("ranking",)
 
 
 def test_other_detectors_are_of_full_size():

@@ -1,13 +1,12 @@
 """Rows are configs: each lists only its differences from the setting it is measured in."""
 
-import importlib
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs.tables import setting
+from configs import tables
 from experiments.tables.tables import TABLES, trained_rows
 from sor_jax.build import build_model
 from sor_jax.structures import Boxes
@@ -27,7 +26,7 @@ EXPECTED = {
     "grid_scale": {RANKING + "position": "grid_scale"},
     "detection": {"loss.rank_weight": 0.0, "eval.best_metric": "mask_ap"},
     "two_stage": {
-        "optim.only": ("ranking",),
+        "optim.trainable": ("ranking",),
         "optim.milestones": (3100, 3700),
         "train.steps": 4000,
     },
@@ -35,7 +34,7 @@ EXPECTED = {
 
 
 def row_config(name, where):
-    return importlib.import_module(f"configs.tables.{name}").get_config(where)
+    return tables.get_config(f"{name},{where}")
 
 
 def flat(fields, prefix=""):
@@ -47,18 +46,16 @@ def flat(fields, prefix=""):
 
 
 def test_every_row_is_known():
-    names = {file.stem for file in (CONFIGS / "tables").glob("*.py")} - {"__init__", "setting"}
+    names = set(tables.ROWS)
     assert names == set(EXPECTED)
     in_tables = {row.config for rows in TABLES.values() for row in rows if row.config}
     assert {name for name in in_tables if not name.endswith(".py")} == names - {"detection"}
-    for name in in_tables:
-        place = CONFIGS / name if name.endswith(".py") else CONFIGS / "tables" / f"{name}.py"
-        assert place.is_file()
+    assert all((CONFIGS / name).is_file() for name in in_tables if name.endswith(".py"))
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_row_changes_what_the_paper_says_and_nothing_else(name):
-    base = flat(setting.get_config("full,assr").to_dict())
+    base = flat(tables.SETTINGS["full,assr"]().to_dict())
     own = flat(row_config(name, "full,assr").to_dict())
     assert {key: value for key, value in own.items() if base[key] != value} == EXPECTED[name]
 
@@ -76,12 +73,18 @@ def test_every_row_has_tokens_of_one_width_and_five_logits(name, where):
     )
     assert out.shape == (1, 3, 5)
     width = variables["params"]["rank"]["kernel"].shape[0]
-    assert width == setting.get_config(where).model.ranking.hidden[-1]
+    assert width == tables.SETTINGS[where]().model.ranking.hidden[-1]
 
 
 def test_rows_of_an_unknown_setting():
     with pytest.raises(ValueError, match="no setting 'lite,coco'; expected one of full,assr"):
         row_config("ppa", "lite,coco")
+    with pytest.raises(ValueError, match="no row 'base'; expected one of ppa, baseline"):
+        row_config("base", "full,assr")
+
+
+def test_a_row_alone_is_the_papers_own_setting():
+    assert tables.get_config("box") == tables.get_config("box,full,assr")
 
 
 def test_tables_hold_the_papers_numbers():

@@ -1,9 +1,0 @@
-"""Table 5, learnable position: an embedding of the centre on a 4 x 4 grid."""
-
-from configs.tables import setting
-
-
-def get_config(where="full,assr"):
-    config = setting.get_config(where)
-    config.model.ranking.update(position="grid", center_grid=4)
-    return config
