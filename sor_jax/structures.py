@@ -45,13 +45,19 @@ class GroundTruth:
 
 
 @flax.struct.dataclass
-class Batch:
-    """Photographs of one padded size with their ground truth."""
+class Images:
+    """Photographs of one padded size: all that a prediction needs."""
 
     image: jax.Array  # u8[B, H, W, 3] RGB; the photograph is at the top left
     valid_hw: jax.Array  # i32[B, 2] height and width of the photograph inside the padding
-    gt: GroundTruth
     valid: jax.Array  # bool[B] False = a filler that completes the batch
+
+
+@flax.struct.dataclass
+class Batch(Images):
+    """Photographs of one padded size with their ground truth, for training."""
+
+    gt: GroundTruth
 
 
 @flax.struct.dataclass

@@ -115,5 +115,5 @@ def made_up_batch(seed=0, *, photo_hw=(64, 96), canvas_hw=(64, 96), images=2, ob
     polygons = Polygons(edges, np.zeros(edges.shape[:3], np.int32), has_edge)
     gt = GroundTruth(Boxes(xyxy, valid), rank_class, masks, polygons)
     hw = jnp.broadcast_to(jnp.asarray(photo_hw, jnp.int32), (images, 2))
-    batch = Batch(jnp.asarray(image), hw, gt, jnp.ones(images, bool))
+    batch = Batch(jnp.asarray(image), hw, jnp.ones(images, bool), gt)
     return jax.tree.map(jnp.asarray, batch)

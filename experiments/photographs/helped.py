@@ -18,10 +18,10 @@ MATCHED = 0.5  # mask IoU from which a detection shows an object
 class TrueBoxes(Predictor):
     """Ranks and segments the boxes of the ranked objects, in the batch's slots."""
 
-    def find(self, model, levels, batch: Batch) -> Proposals:
+    def find(self, model, levels, images: Batch) -> Proposals:
         """As of Predictor; the ground truth is what it finds."""
-        valid = batch.gt.boxes.valid & batch.valid[:, None]
-        boxes = dataclasses.replace(batch.gt.boxes, valid=valid)
+        valid = images.gt.boxes.valid & images.valid[:, None]
+        boxes = dataclasses.replace(images.gt.boxes, valid=valid)
         return Proposals(boxes, jnp.where(valid, 1.0, 0.0))
 
 

@@ -13,7 +13,7 @@ from experiments.photographs.helped import TrueBoxes, true_masks, true_order
 from experiments.photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
 from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
-from sor_jax.distributed.sharding import make_mesh, make_predict
+from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.batches import build_eval_batches
 from sor_jax.evaluation.checkpoint import start_variables, trained_variables
 from sor_jax.evaluation.loop import in_photograph
@@ -88,7 +88,7 @@ def _score(config, source, splits) -> dict[str, Row]:
     predictor = build_predict(config, build_model(config))
     given = TrueBoxes(predictor.model, predictor.rank_rule)
     mesh = make_mesh(jax.local_devices()[:1])
-    find, rank = make_predict(predictor, mesh), make_predict(given, mesh)
+    find, rank = make_predict(predictor, mesh), make_predict(given, mesh, put=put)
     rows = {
         "": Row(keep=True),
         ", true boxes": Row(),
@@ -119,4 +119,4 @@ def _load(config, source):
 def _batches(config, splits):
     """Batches and records of the splits, one after the other."""
     for split in splits:
-        yield from build_eval_batches(config, split)(config.eval.batch_size)
+        yield from build_eval_batches(config, split, ground_truth=True)(config.eval.batch_size)

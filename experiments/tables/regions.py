@@ -11,7 +11,7 @@ import numpy as np
 from sor_jax.build import build_model, build_objective, build_predict
 from sor_jax.datasets.source import open_split
 from sor_jax.detectors.objective import image_keys
-from sor_jax.distributed.sharding import make_mesh, make_predict
+from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.loop import in_photograph
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.inputs.loader import eval_batches
@@ -101,7 +101,7 @@ def found_regions(
 
 
 def _compiled(function):
-    return make_predict(function, make_mesh(jax.local_devices()[:1]))
+    return make_predict(function, make_mesh(jax.local_devices()[:1]), put=put)
 
 
 def _first(regions: Regions, count: int) -> Regions:

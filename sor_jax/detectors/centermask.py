@@ -11,7 +11,7 @@ from sor_jax.losses import dense as dense_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.centermask import STRIDES
 from sor_jax.ops import grid
-from sor_jax.structures import Batch, GroundTruth, Proposals, Rois
+from sor_jax.structures import Batch, GroundTruth, Images, Proposals, Rois
 from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.rois import select_rois
 
@@ -94,15 +94,15 @@ class CenterMaskPredictor(_Decoding, Predictor):
     max_detections: int = 50
     clip_boxes: bool = True
 
-    def find(self, model, levels, batch: Batch) -> Proposals:
+    def find(self, model, levels, images: Images) -> Proposals:
         """As of Predictor."""
-        points, where = _points(batch)
-        dense = model.detect(levels, batch.valid_hw)
-        return self.decode(dense, points, where, batch.valid_hw, self.max_detections)
+        points, where = _points(images)
+        dense = model.detect(levels, images.valid_hw)
+        return self.decode(dense, points, where, images.valid_hw, self.max_detections)
 
 
-def _points(batch: Batch):
+def _points(images: Images):
     """The pyramid's points, and which of them bool[B, P] lie in the photographs."""
-    points = grid.points(batch.image.shape[1:3], STRIDES)
-    where = jax.vmap(lambda hw: grid.inside(points, hw))(batch.valid_hw)
-    return points, where & batch.valid[:, None]
+    points = grid.points(images.image.shape[1:3], STRIDES)
+    where = jax.vmap(lambda hw: grid.inside(points, hw))(images.valid_hw)
+    return points, where & images.valid[:, None]

@@ -12,7 +12,7 @@ from sor_jax.losses import rcnn as rcnn_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.mask_rcnn import ANCHOR_SIDES, STRIDES
 from sor_jax.ops import anchors as ops
-from sor_jax.structures import AnchorOutputs, Batch, Boxes, GroundTruth, Proposals, Rois
+from sor_jax.structures import AnchorOutputs, Batch, Boxes, GroundTruth, Images, Proposals, Rois
 from sor_jax.targets.rcnn import RegionTargets, anchor_targets, region_targets
 
 
@@ -130,12 +130,12 @@ class MaskRcnnPredictor(_Proposing, Predictor):
     box_nms_threshold: float = 0.5
     max_detections: int = 100
 
-    def find(self, model, levels, batch: Batch) -> Proposals:
+    def find(self, model, levels, images: Images) -> Proposals:
         """As of Predictor."""
-        anchors, where = _anchors(batch)
-        outputs = model.detect(levels, batch.valid_hw)
-        proposals = self.propose(outputs, anchors, where, batch.valid_hw)
-        boxes = model.boxes(levels, proposals.boxes, batch.valid_hw)
+        anchors, where = _anchors(images)
+        outputs = model.detect(levels, images.valid_hw)
+        proposals = self.propose(outputs, anchors, where, images.valid_hw)
+        boxes = model.boxes(levels, proposals.boxes, images.valid_hw)
         return jax.vmap(
             lambda *image: decode.detections(
                 *image,
@@ -143,11 +143,11 @@ class MaskRcnnPredictor(_Proposing, Predictor):
                 class_threshold=self.class_threshold,
                 nms_threshold=self.box_nms_threshold,
             )
-        )(boxes, proposals.boxes, batch.valid_hw)
+        )(boxes, proposals.boxes, images.valid_hw)
 
 
-def _anchors(batch: Batch):
+def _anchors(images: Images):
     """The pyramid's anchors, and which of them bool[B, A] belong to the photographs."""
-    anchors = ops.anchors(batch.image.shape[1:3], STRIDES, ANCHOR_SIDES)
-    where = jax.vmap(lambda hw: ops.inside(anchors, hw))(batch.valid_hw)
-    return anchors, where & batch.valid[:, None]
+    anchors = ops.anchors(images.image.shape[1:3], STRIDES, ANCHOR_SIDES)
+    where = jax.vmap(lambda hw: ops.inside(anchors, hw))(images.valid_hw)
+    return anchors, where & images.valid[:, None]

@@ -1,4 +1,4 @@
-"""The inference map: batch -> Detections. Its twin is objective.py, in the same order."""
+"""The inference map: Images -> Detections. Its twin is objective.py, in the same order."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import jax
 from sor_jax.decode.ranks import assign_ranks, assign_ranks_expected, assign_ranks_reference
 from sor_jax.detectors.heads import run_heads
 from sor_jax.models.segmenter import Segmenter
-from sor_jax.structures import Batch, Detections, Proposals
+from sor_jax.structures import Detections, Images, Proposals
 
 RANK_RULES = {
     "sequential": assign_ranks,
@@ -38,27 +38,27 @@ class Predictor:
                 f"rank_rule is {self.rank_rule!r}; expected one of {tuple(RANK_RULES)}"
             )
 
-    def find(self, model, levels, batch: Batch) -> Proposals:
+    def find(self, model, levels, images: Images) -> Proposals:
         """What the detector finds, [B, N]; none in fillers.
 
         Args:
           model: the network with its variables.
           levels: of Segmenter.features.
-          batch: as of Batch; its ground truth is not read.
+          images: the photographs.
         """
         raise NotImplementedError
 
-    def __call__(self, variables, batch: Batch) -> Detections:
+    def __call__(self, variables, images: Images) -> Detections:
         """Detections [B, N] in falling box score; fillers have none.
 
         Args:
           variables: {"params", "frozen"} of the model.
-          batch: as of Batch; its ground truth is not read.
+          images: the photographs.
         """
         model = self.model.bind(variables)
-        levels = model.features(batch.image, batch.valid_hw)
-        found = self.find(model, levels, batch)
-        outputs = run_heads(self.model, variables, levels, found.boxes, batch.valid_hw)
+        levels = model.features(images.image, images.valid_hw)
+        found = self.find(model, levels, images)
+        outputs = run_heads(self.model, variables, levels, found.boxes, images.valid_hw)
         assign = jax.vmap(RANK_RULES[self.rank_rule])
         return Detections(
             boxes=found.boxes,

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sor_jax.structures import Batch, Boxes, GroundTruth, Polygons
+from sor_jax.structures import Batch, Boxes, GroundTruth, Images, Polygons
 
 
 def make_mesh(devices=None) -> Mesh:
@@ -44,10 +44,20 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
             edges=batch["gt_edges"], part=batch["gt_edge_part"], valid=batch["gt_edge_valid"]
         ),
     )
-    nouns = Batch(
-        image=batch["image"], valid_hw=batch["valid_hw"], gt=ground_truth, valid=batch["valid"]
-    )
-    return jax.tree.map(lambda rows: spread(rows, mesh), nouns)
+    return _spread_all(Batch(**_image_fields(batch), gt=ground_truth), mesh)
+
+
+def put_images(batch: dict[str, np.ndarray], mesh: Mesh) -> Images:
+    """As `put`, without the ground truth, whether the batch has one or not."""
+    return _spread_all(Images(**_image_fields(batch)), mesh)
+
+
+def _image_fields(batch):
+    return {name: batch[name] for name in ("image", "valid_hw", "valid")}
+
+
+def _spread_all(tree, mesh):
+    return jax.tree.map(lambda rows: spread(rows, mesh), tree)
 
 
 def spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:
@@ -58,11 +68,12 @@ def spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:
 
 
 def make_predict(
-    predict: Callable[[Any, Batch], Any], mesh: Mesh
+    predict: Callable[[Any, Images], Any], mesh: Mesh, *, put=put_images
 ) -> Callable[[Any, dict[str, np.ndarray]], Any]:
     """Compiles `predict` into (variables, numpy batch) -> its output as numpy.
 
-    The number of images must be a multiple of the mesh's devices.
+    The number of images must be a multiple of the mesh's devices. `put` brings a numpy batch to
+    the devices: `put_images` the images alone, `put` the ground truth, too.
     """
     compiled = jax.jit(
         predict, in_shardings=(replicated(mesh), split(mesh)), out_shardings=split(mesh)

@@ -9,10 +9,13 @@ from sor_jax.datasets.source import open_split
 from sor_jax.inputs.loader import eval_batches
 
 
-def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
+def build_eval_batches(
+    config, split: str, *, ground_truth: bool = False
+) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
     """Batch size -> batches of the first config.eval.max_images records of a split, in order.
 
-    Of several processes each takes every so many-th record.
+    Of several processes each takes every so many-th record. The batches have the images alone;
+    with `ground_truth` also the objects, for whoever shows them to the network.
     """
     source = _First(open_split(config, split), config.eval.max_images)
     source = _Every(source, jax.process_index(), jax.process_count())
@@ -22,7 +25,7 @@ def build_eval_batches(config, split: str) -> Callable[[int], Iterable[tuple[dic
             source,
             canvas_hw=tuple(config.data.canvas_hw),
             batch_size=batch_size,
-            max_objects=config.data.max_objects,
+            max_objects=config.data.max_objects if ground_truth else None,
             on_error=config.data.on_error,
         )
 

@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.record import Record
-from sor_jax.decode.paste import paste_mask
+from sor_jax.decode.paste import paste, paste_crop
 from sor_jax.evaluation.gallery import Album
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored
@@ -66,7 +65,7 @@ def evaluate(
 def in_photograph(
     detections: Detections, slot: int, valid_hw: np.ndarray, record: Record
 ) -> Prediction:
-    """The detections of one image of a batch, moved to its photograph; empty boxes are dropped.
+    """The detections of one image of a batch, as the metrics take them.
 
     Args:
       detections: numpy arrays [B, N, ..], boxes in network-input pixels.
@@ -75,35 +74,23 @@ def in_photograph(
       record: the photograph.
     """
     hw = record.image.shape[:2]
-    kept = np.flatnonzero(detections.boxes.valid[slot])
-    xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], valid_hw, hw)
-    if not np.isfinite(xyxy).all():
-        raise ValueError(
-            f"image {record.image_id}: a predicted box is not finite: the loaded weights are broken"
-        )
-    is_real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
-    kept, xyxy = kept[is_real], xyxy[is_real]
-    rank_class = detections.rank_class[slot][kept]
-    ranked = np.flatnonzero(rank_class >= 0)
+    try:
+        pasted = paste(detections, slot, valid_hw, hw)
+    except ValueError as error:
+        raise ValueError(f"image {record.image_id}: {error}") from None
+    ranked = np.flatnonzero(pasted.rank_class >= 0)
     encoded, masks = [], np.zeros((len(ranked), *hw), bool)
-    for index, (prob, box) in enumerate(zip(detections.mask_prob[slot][kept], xyxy, strict=True)):
-        mask = paste_mask(prob, box, hw)
-        encoded.append(coco_mask.encode(np.asfortranarray(mask.view(np.uint8))))
-        masks[ranked == index] = mask
+    for index, (prob, box) in enumerate(zip(pasted.mask_prob, pasted.xyxy, strict=True)):
+        crop = paste_crop(prob, box, hw)
+        encoded.append(crop.encode(hw))
+        for place in np.flatnonzero(ranked == index):
+            crop.write_into(masks[place])
     return Prediction(
-        xyxy=xyxy,
-        score=detections.score[slot][kept],
-        mask_score=detections.mask_score[slot][kept],
+        xyxy=pasted.xyxy,
+        score=pasted.score,
+        mask_score=pasted.mask_score,
         encoded=encoded,
         ranked=ranked,
         masks=masks,
-        rank_class=rank_class[ranked],
+        rank_class=pasted.rank_class[ranked],
     )
-
-
-def _boxes_in_photograph(
-    xyxy: np.ndarray, valid_hw: np.ndarray, photo_hw: tuple[int, int]
-) -> np.ndarray:
-    h, w = photo_hw
-    scale = np.array([w / valid_hw[1], h / valid_hw[0]] * 2)
-    return np.clip(xyxy * scale, 0, [w, h, w, h])

@@ -1,7 +1,7 @@
 """Records -> padded numpy batches, for training (endless, shuffled) and evaluation (in order).
 
 A batch is a dict; H, W is the network's input, M the most objects that an image keeps, E the
-most edges that an object's polygons may have:
+most edges that an object's polygons may have. Evaluation needs the first three alone:
   image u8[B, H, W, 3]      the photograph is at the top left, zeros right of it and below
   valid_hw i32[B, 2]        its height and width there
   valid bool[B]             False = an empty image that completes the batch
@@ -27,7 +27,7 @@ from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip, without_damaged
 from sor_jax.inputs.iterator import TrainIterator
 from sor_jax.inputs.mixture import Part, mixed_images
-from sor_jax.inputs.pad import empty_image, pad_record
+from sor_jax.inputs.pad import empty_image, pad_image, pad_record
 from sor_jax.inputs.share import Share, Shared
 
 
@@ -84,11 +84,12 @@ def eval_batches(
     *,
     canvas_hw: tuple[int, int],
     batch_size: int,
-    max_objects: int,
+    max_objects: int | None = None,
     on_error: str = "raise",
 ) -> Iterator[tuple[dict, list[Record]]]:
     """Each record once and in order, as (batch, the records of its valid images).
 
+    A batch has the images alone, no ground truth; with `max_objects` it has both.
     Batches that are not full are completed with empty images. A thread reads ahead. With
     `on_error` "skip" damaged records are told and left out.
     """
@@ -96,12 +97,17 @@ def eval_batches(
     ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
     records = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
     filler = empty_image(canvas_hw=canvas_hw, max_objects=max_objects)
+
+    def pad(record):
+        if max_objects is None:
+            return pad_image(record.image, canvas_hw=canvas_hw)
+        return pad_record(record, canvas_hw=canvas_hw, max_objects=max_objects)
+
     try:
         for start in range(0, len(source), batch_size):
             count = min(batch_size, len(source) - start)
             here = without_damaged([next(records) for _ in range(count)])
-            images = [pad_record(r, canvas_hw=canvas_hw, max_objects=max_objects) for r in here]
-            images += [filler] * (batch_size - len(here))
+            images = [pad(record) for record in here] + [filler] * (batch_size - len(here))
             yield {key: np.stack([image[key] for image in images]) for key in filler}, here
     finally:
         records.close()

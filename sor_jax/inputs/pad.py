@@ -15,6 +15,20 @@ from sor_jax.inputs.augment import View, bounds, visible, whole_view
 from sor_jax.inputs.outline import edges_of
 
 
+def pad_image(photograph: np.ndarray, *, canvas_hw: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The image arrays of sor_jax.inputs.loader without their batch axis, no ground truth.
+
+    Takes u8[h, w, 3] RGB of any size. Stacked over photographs they are the fields of
+    sor_jax.structures.Images.
+    """
+    hw = transforms.fitted_hw(photograph.shape[:2], canvas_hw)
+    padded = empty_image(canvas_hw=canvas_hw)
+    padded["image"][: hw[0], : hw[1]] = transforms.resize_image(photograph, hw)
+    padded["valid_hw"][:] = hw
+    padded["valid"][()] = True
+    return padded
+
+
 def pad_record(
     record: Record,
     *,
@@ -99,13 +113,20 @@ def _write_outline(padded, slot, edges, part):
 
 
 def empty_image(
-    *, canvas_hw: tuple[int, int], max_objects: int, max_edges: int = 0
+    *, canvas_hw: tuple[int, int], max_objects: int | None = None, max_edges: int = 0
 ) -> dict[str, np.ndarray]:
-    """A filler: no object, not valid, its black photograph as large as the input."""
-    return {
+    """A filler: no object, not valid, its black photograph as large as the input.
+
+    Without `max_objects` it has no ground truth.
+    """
+    images = {
         "image": np.zeros((*canvas_hw, 3), np.uint8),
         "valid_hw": np.array(canvas_hw, np.int32),
         "valid": np.array(False),
+    }
+    if max_objects is None:
+        return images
+    return images | {
         "gt_boxes": np.zeros((max_objects, 4), np.float32),
         "gt_valid": np.zeros(max_objects, bool),
         "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
