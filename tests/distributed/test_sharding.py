@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from sor_jax.distributed.sharding import make_mesh, put
+from sor_jax.distributed.sharding import make_mesh, make_predict, put, put_images
+from sor_jax.structures import Batch, Images
 from tests.train import toy
 
 
@@ -36,3 +37,23 @@ def test_put_keeps_every_number_and_splits_the_batch():
         assert array.dtype == numpy_batch[name].dtype
         shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start)
         assert [shard.data.shape[0] for shard in shards] == [2] * 4
+
+
+def test_put_images_leaves_the_ground_truth_behind():
+    numpy_batch = toy.numpy_batch(0, 8)
+    images = put_images(numpy_batch, make_mesh())
+    assert type(images) is Images
+    for name in ("image", "valid_hw", "valid"):
+        np.testing.assert_array_equal(getattr(images, name), numpy_batch[name])
+
+
+def test_a_prediction_sees_images_alone_unless_it_asks_for_more():
+    numpy_batch, seen = toy.numpy_batch(0, 4), []
+
+    def predict(variables, images):
+        seen.append(type(images))
+        return images.valid_hw
+
+    for options in ({}, {"put": put}):
+        make_predict(predict, make_mesh(), **options)({}, numpy_batch)
+    assert seen == [Images, Batch]

@@ -1,5 +1,6 @@
 """Order, sharding, workers, resuming and errors of the training iterator; evaluation batches."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -205,6 +206,17 @@ def test_evaluation_takes_each_record_once_in_order():
     assert not filler["image"].any()
     assert not filler["gt_valid"].any()
     np.testing.assert_array_equal(filler["valid_hw"], [32, 32])  # nothing divides by zero
+
+
+def test_without_objects_evaluation_never_opens_a_mask():
+    whole = list(eval_batches(FakeSource(3), batch_size=2, **SIZE))
+    unreadable = [{"size": [1, 1], "counts": b"broken"}] * 2
+    records = [dataclasses.replace(FakeSource(3)[i], masks=unreadable) for i in range(3)]
+    got = list(eval_batches(records, batch_size=2, canvas_hw=SIZE["canvas_hw"]))
+    for (images, _), (expected, _) in zip(got, whole, strict=True):
+        assert set(images) == {"image", "valid_hw", "valid"}
+        for name, value in images.items():
+            np.testing.assert_array_equal(value, expected[name])
 
 
 def test_evaluation_names_a_broken_record_and_can_be_left_early():
