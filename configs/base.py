@@ -29,9 +29,12 @@ def get_config() -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            "name": "assr",
+            "name": "assr",  # or "coco", "scenes"
             "root": "",
-            "rank_field": "rank_order",  # the folder of the ranks, of several that root may have
+            # assr: the folder of the ranks, of several that root may have. coco: the field of an
+            # annotation that holds its rank, as "places" (1 = most salient) or "scores".
+            "rank_field": "rank_order",
+            "rank_values": "places",
             "cache_dir": "",  # "" for ~/.cache/sor_jax
             "targets": "ranked",  # what is to be found; "all": objects without a rank, too
             "canvas_hw": (480, 640),

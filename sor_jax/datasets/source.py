@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from sor_jax.datasets import assr, scenes
+from sor_jax.datasets import assr, coco, scenes
 from sor_jax.datasets.prepare import left_out
 from sor_jax.datasets.record import Record, decode_record
 
-NAMES = ("assr", "scenes")
+NAMES = ("assr", "coco", "scenes")
 
 
 def open_source(
@@ -25,11 +25,14 @@ def open_source(
     num_scenes: Mapping[str, int] = scenes.NUM_SCENES,
     on_error: str = "raise",
     rank_field: str = "rank_order",
+    rank_values: str = "places",
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
-    `root` is the folder of the files ("assr") and `rank_field` that of the ranks in it; `canvas_hw`
-    and `num_scenes` (split -> number) are of what is drawn ("scenes"). `cache_dir` holds the
+    `root` is the folder of the files ("assr", "coco"). `rank_field` names the folder of the ranks
+    in it ("assr") or the field of an annotation ("coco"), whose `rank_values` are "places" or
+    "scores". `canvas_hw` and `num_scenes` (split -> number) are of what is drawn ("scenes").
+    `cache_dir` holds the
     prepared records; None is prepare.default_cache_dir(). With `on_error` "skip" damaged
     records are left out when they are prepared; a warning tells of each.
     """
@@ -37,6 +40,9 @@ def open_source(
         builder = assr.builder(
             root, split=split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
         )
+    elif name == "coco":
+        options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
+        builder = coco.builder(root, split=split, cache_dir=cache_dir, **options)
     elif name == "scenes":
         builder = scenes.builder(image_hw=canvas_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
@@ -61,6 +67,7 @@ def open_split(config, split: str, *, root: str | None = None):
         num_scenes=data.num_scenes.to_dict(),
         on_error=data.on_error,
         rank_field=data.rank_field,
+        rank_values=data.rank_values,
     )
 
 
