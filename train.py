@@ -19,7 +19,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of checkpoints, numbers and pictures [runs/NAME_OF_THE_CONFIG]."
 )
 _JOIN = cluster.flags_to_join()
-_FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir that another config made.")
+_FORCE = flags.DEFINE_list(
+    "force", [], "Fields that may differ from what made the workdir: optim.learning_rate,data,.."
+)
 flags.mark_flag_as_required("config")
 
 

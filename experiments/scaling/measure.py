@@ -86,7 +86,8 @@ def _prepare(config, mesh):
     import jax
 
     from sor_jax.distributed.sharding import replicated
-    from sor_jax.train.experiment import build_experiment, build_optimizer
+    from sor_jax.train.experiment import build_experiment
+    from sor_jax.train.optimizer import build_optimizer
     from sor_jax.train.state import create_state
     from sor_jax.train.step import make_train_step
 

@@ -48,7 +48,8 @@ def main(_):
     from experiments.scaling.made_up import with_regions
     from sor_jax.build import build_model, build_objective, build_predict, init_variables
     from sor_jax.distributed.sharding import make_mesh, put
-    from sor_jax.train.experiment import build_experiment, build_optimizer
+    from sor_jax.train.experiment import build_experiment
+    from sor_jax.train.optimizer import build_optimizer
     from sor_jax.train.state import count_params, create_state
     from sor_jax.train.step import make_train_step
 

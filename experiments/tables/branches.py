@@ -19,8 +19,7 @@ from sor_jax.metrics.sa_sor import sa_sor_image
 from sor_jax.metrics.sor import rank_map, sor_image
 from sor_jax.models.ranking import RankingHead
 from sor_jax.structures import NUM_RANKS
-from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.schedule import warmup_multistep
+from sor_jax.train.optimizer import make_optimizer, warmup_multistep
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -85,6 +86,13 @@ class RecordSource:
     def left_out(self) -> list[str]:
         """Which records their preparation left out as damaged, and why."""
         return left_out(self.directory, self.split)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this content from any other, wherever the files lie."""
+        name = pathlib.Path(self.directory).parent.name  # of files: NAME-HASH
+        found = re.search("-([0-9a-f]{12})(-skip)?$", name)
+        return found[1] if found else name
 
     def __len__(self) -> int:
         return len(self._examples)

@@ -1,4 +1,4 @@
-"""Evaluation within training: numbers to the log, example predictions to look at."""
+"""What a run does beside its steps: an evaluation now and then, a profiler trace of a few steps."""
 
 import pathlib
 from collections.abc import Iterable
@@ -12,11 +12,12 @@ from sor_jax.files import write_png
 from sor_jax.metrics.scoreboard import Scored
 from sor_jax.metrics.table import table
 from sor_jax.train.experiment import Experiment
-from sor_jax.train.logging import MetricsLog, NoLog
-from sor_jax.train.signals import StopRequest
+from sor_jax.train.log import MetricsLog, NoLog
+from sor_jax.train.run import StopRequest
 from sor_jax.train.state import TrainState
 
 EXAMPLES = 8
+PROFILE = "profile"
 
 
 class PeriodicEvaluation:
@@ -78,3 +79,40 @@ def _pool(images: list[Scored], stop: StopRequest) -> list[Scored]:
     if any(from_all(stop.requested)):
         raise _StoppedError
     return taking_turns(images)
+
+
+class Trace:
+    """Records what host and devices do from the first to the last of some steps.
+
+    Args:
+      steps: (first, last), counted from 1 as the log does; () for no trace.
+      workdir: takes profile/, which TensorBoard's profile plugin and xprof show.
+    """
+
+    def __init__(self, steps: tuple[int, ...], workdir: pathlib.Path):
+        if steps and (len(steps) != 2 or not 1 <= steps[0] <= steps[1]):
+            raise ValueError(
+                f"config.train.profile_steps is {tuple(steps)}: it must be (first, last), counted "
+                "from 1, or () for no trace"
+            )
+        self._first, self._last = steps or (0, -1)
+        self._folder, self._running = workdir / PROFILE, False
+
+    def before(self, step: int) -> None:
+        """Begins if `step`, about to be done, is among the steps."""
+        if not self._running and self._first <= step <= self._last:
+            jax.profiler.start_trace(self._folder)
+            self._running = True
+
+    def after(self, step: int, scalars) -> None:
+        """Ends, once the device has done them, behind the last of the steps."""
+        if self._running and step >= self._last:
+            jax.block_until_ready(scalars)
+            self.close()
+
+    def close(self) -> None:
+        """Ends a trace that has begun."""
+        if self._running:
+            self._running = False
+            jax.profiler.stop_trace()
+            print(f"profiler trace: {self._folder}", flush=True)

@@ -18,8 +18,8 @@ from sor_jax.checkpoints.provenance import (
 )
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.evaluation import checkpoint as evaluation
-from sor_jax.train import loop, workdir
-from sor_jax.train.resume import first_config
+from sor_jax.train import loop, run
+from sor_jax.train.experiment import initial_config
 from tests.small import small_config
 
 BGR = Normalisation("bgr", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0))
@@ -40,7 +40,7 @@ def weights(tmp_path):
 
 def make_workdir(folder, config, step=3):
     """What a run leaves: its config and a checkpoint."""
-    with workdir.claim(folder, config):
+    with run.claim(folder, config):
         (folder / f"checkpoints/{step}").mkdir(parents=True)
     return folder
 
@@ -90,9 +90,9 @@ def test_the_config_takes_it_and_a_line_says_so(capsys):
 
 def test_a_run_takes_it_from_where_it_starts(tmp_path, weights):
     config = small_config()
-    assert first_config(config, tmp_path / "run") is config
+    assert initial_config(config, tmp_path / "run") is config
     config.init_from = str(weights)
-    assert normalisation_of(first_config(config, tmp_path / "run")) == BGR
+    assert normalisation_of(initial_config(config, tmp_path / "run")) == BGR
 
 
 def test_a_run_that_goes_on_takes_its_own(tmp_path, weights):
@@ -101,15 +101,15 @@ def test_a_run_that_goes_on_takes_its_own(tmp_path, weights):
     folder = make_workdir(tmp_path / "run", before)
     config = small_config()
     config.init_from = str(weights)
-    assert normalisation_of(first_config(config, folder)) == RGB
+    assert normalisation_of(initial_config(config, folder)) == RGB
 
 
 def test_a_run_that_broke_off_before_its_first_checkpoint_starts_again(tmp_path, weights):
     before = small_config()
-    with workdir.claim(tmp_path / "run", before):
+    with run.claim(tmp_path / "run", before):
         pass
     before.init_from = str(weights)
-    assert normalisation_of(first_config(before, tmp_path / "run")) == BGR
+    assert normalisation_of(initial_config(before, tmp_path / "run")) == BGR
 
 
 def test_training_builds_its_model_by_it(tmp_path, weights, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from sor_jax.distributed.hosts import duration
-from sor_jax.train.logging import MetricsLog, read_records, training_line
+from sor_jax.train.log import MetricsLog, read_records, training_line
 from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED, Meter
 
 

@@ -270,7 +270,7 @@ def test_the_mean_of_the_weights_is_what_is_evaluated_loaded_and_started_from(tm
     np.testing.assert_array_equal(loaded["params"]["head"]["bias"], bias)
     config = toy.config(steps=1, ema=0.9)
     config.init_from = str(tmp_path / "first")
-    config.optim.rate = 1e-30
+    config.optim.learning_rate = 1e-30
     started = run(tmp_path / "second", config)
     for params in (started.params, started.ema):
         np.testing.assert_allclose(params["head"]["bias"], bias, rtol=1e-6)
@@ -280,4 +280,4 @@ def test_the_mean_of_the_weights_is_what_is_evaluated_loaded_and_started_from(tm
 def test_a_mean_is_not_begun_or_given_up_half_way(tmp_path, ema):
     run(tmp_path, toy.config(ema=ema))
     with pytest.raises(ValueError, match=r"config\.train\.ema"):
-        fit(toy.experiment(), toy.config(ema=0.5 - ema, steps=9), tmp_path, force=True)
+        fit(toy.experiment(), toy.config(ema=0.5 - ema, steps=9), tmp_path, force=["train.ema"])

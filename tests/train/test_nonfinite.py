@@ -112,5 +112,5 @@ def test_parameters_that_overflow_are_never_saved(tmp_path):
 
 
 def test_an_unknown_choice_is_named(tmp_path):
-    with pytest.raises(ValueError, match="on_nonfinite is 'ignore'; expected 'raise' or 'skip'"):
+    with pytest.raises(ValueError, match="on_nonfinite is 'ignore'; expected one of raise, skip"):
         fit(toy.experiment(), toy.config(on_nonfinite="ignore"), tmp_path)

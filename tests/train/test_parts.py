@@ -8,9 +8,13 @@ from flax import traverse_util
 
 from sor_jax.build import build_objective
 from sor_jax.distributed.sharding import make_mesh
-from sor_jax.train.experiment import build_optimizer
-from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.parts import PartialObjective, is_trained, train_only
+from sor_jax.train.optimizer import (
+    PartialObjective,
+    build_optimizer,
+    is_trained,
+    make_optimizer,
+    train_only,
+)
 from sor_jax.train.state import create_state
 from sor_jax.train.step import make_train_step
 from tests.small import made_up_batch, small_network

@@ -7,10 +7,9 @@ import sys
 import jax
 import pytest
 
-from sor_jax.train import environment
-from sor_jax.train.environment import record_environment
+from sor_jax.train import run as runs
 from sor_jax.train.loop import fit
-from sor_jax.train.workdir import claim
+from sor_jax.train.run import claim, record_environment
 from tests.train import toy
 
 
@@ -29,18 +28,52 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, capsys)
     with pytest.raises(ValueError) as error:
         fit(toy.experiment(), other, tmp_path)
     assert str(error.value).splitlines() == [
-        f"{tmp_path} was made by another config:",
+        f"{tmp_path} was made by another config or other data:",
         "  config.seed was 0, now 1",
         "  config.optim.learning_rate was 0.1, now 0.2",
         "  config.optim.milestones was [4], now [5]",
-        "Take a new workdir, or the config that made this one; --force goes on with what it has",
+        "Take a new workdir, or what made this one; to go on with these changes: "
+        "--force=seed,optim.learning_rate,optim.milestones",
     ]
     assert json.loads((tmp_path / "config.json").read_text())["optim"]["learning_rate"] == 0.1
 
     other.train.steps = 8
-    assert int(fit(toy.experiment(), other, tmp_path, force=True).step) == 8
+    with pytest.raises(ValueError) as error:
+        fit(toy.experiment(), other, tmp_path, force=["seed", "optim.milestones"])
+    assert "optim.learning_rate was 0.1, now 0.2" in str(error.value)
+    assert "config.seed" not in str(error.value)
+    with pytest.raises(ValueError, match="optim.learning_rat is no field .* optim.learning_rate"):
+        fit(toy.experiment(), other, tmp_path, force=["optim.learning_rat"])
+
+    names = ["seed", "optim.learning_rate", "optim.milestones"]
+    assert int(fit(toy.experiment(), other, tmp_path, force=names).step) == 8
     assert json.loads((tmp_path / "config.json").read_text())["optim"]["learning_rate"] == 0.2
     assert int(fit(toy.experiment(), other, tmp_path).step) == 8
+
+
+def test_data_are_known_by_their_content(tmp_path):
+    fit(toy.experiment(data="a1"), toy.config(), tmp_path)
+    config = toy.config(steps=8)
+    with pytest.raises(ValueError) as error:
+        fit(toy.experiment(data="b2"), config, tmp_path)
+    assert "the data set's content was a1, now b2" in str(error.value)
+    assert "--force=data" in str(error.value)
+    assert int(fit(toy.experiment(data="b2"), config, tmp_path, force=["data"]).step) == 8
+    assert int(fit(toy.experiment(data="b2"), toy.config(steps=9), tmp_path).step) == 9
+
+
+def test_a_folder_of_data_may_move(tmp_path):
+    def rooted(root, steps):
+        config = toy.config(steps=steps)
+        with config.unlocked():
+            config.data = {"root": root}
+        return config
+
+    fit(toy.experiment(data="a1"), rooted("/here", 6), tmp_path / "known")
+    fit(toy.experiment(data="a1"), rooted("/there", 8), tmp_path / "known")
+    fit(toy.experiment(), rooted("/here", 6), tmp_path / "unknown")
+    with pytest.raises(ValueError, match="config.data.root was '/here', now '/there'"):
+        fit(toy.experiment(), rooted("/there", 8), tmp_path / "unknown")
 
 
 def test_how_long_and_how_often_may_change(tmp_path):
@@ -66,7 +99,7 @@ def test_fields_of_another_version_do_not_count(tmp_path):
 
 _HOLDER = """
 import pathlib, sys
-from sor_jax.train.workdir import claim
+from sor_jax.train.run import claim
 from tests.train import toy
 with claim(pathlib.Path(sys.argv[1]), toy.config()):
     print("held", flush=True)
@@ -98,7 +131,7 @@ def test_every_start_is_recorded_and_changes_are_told(tmp_path, monkeypatch, cap
     lines = (tmp_path / "environment.jsonl").read_text()
     (tmp_path / "environment.jsonl").write_text(lines + '{"step": 4, "sta')  # killed here
     monkeypatch.setenv("XLA_FLAGS", "--xla_other")
-    monkeypatch.setitem(environment.__dict__, "_version", lambda name: f"{name} 9")
+    monkeypatch.setitem(runs.__dict__, "_version", lambda name: f"{name} 9")
     changes = record_environment(tmp_path, 5)
     assert f"jax was {jax.__version__}, now jax 9" in changes
     assert any(change.startswith("XLA_FLAGS was ") for change in changes)

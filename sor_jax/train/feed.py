@@ -1,4 +1,4 @@
-"""The training batches as the loop takes them: on the devices, with what is counted of them."""
+"""Feeds the loop: training batches on the devices, with what is counted of them."""
 
 import time
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from sor_jax.structures import Batch
 from sor_jax.train.meter import EXAMPLES, RECORDS
 
 
-class Taken(NamedTuple):
+class FedBatch(NamedTuple):
     """One batch."""
 
     batch: Batch
@@ -22,8 +22,8 @@ class Taken(NamedTuple):
     waited: float  # seconds
 
 
-class Intake:
-    """Takes batches from an iterator.
+class BatchFeed:
+    """Puts an iterator's batches on the devices and sums their counts over all processes.
 
     Args:
       batches: of this process's share, numpy.
@@ -34,7 +34,7 @@ class Intake:
         self._batches, self._mesh, self._sum = batches, mesh, Sum(mesh)
         self._told = set()
 
-    def take(self, stop: bool) -> Taken:
+    def next(self, stop: bool) -> FedBatch:
         """The next batch; `stop`, whether this process was asked to stop, reaches all of them."""
         asked = time.perf_counter()
         batch = next(self._batches)
@@ -48,7 +48,7 @@ class Intake:
             counts[RECORDS] = float(self._tell_damage(batch))
         counts = dict(self._sum(counts))
         stop = counts.pop("stop")
-        return Taken(put(batch, self._mesh), counts, stop, waited)
+        return FedBatch(put(batch, self._mesh), counts, stop, waited)
 
     def _tell_damage(self, batch: dict) -> int:
         found = reasons(batch)
