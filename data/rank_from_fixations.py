@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from sor_jax.commands import plain_errors
 from sor_jax.datasets.fixations import protocols, report
-from sor_jax.datasets.fixations.photographs import deal, has_objects, of_assr
+from sor_jax.datasets.fixations.photographs import deal, of_objects
 from sor_jax.datasets.fixations.ranked_set import RankedSet
 from sor_jax.datasets.fixations.ranking import Inputs, rank_photographs
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
@@ -41,12 +41,7 @@ def _inputs(args) -> Inputs:
         raise ValueError("neither --fixations nor --density is given; at least one is needed")
     if not args.objects.is_dir():
         raise FileNotFoundError(f"--objects {args.objects} is no folder")
-    if not has_objects(args.objects):
-        raise FileNotFoundError(
-            f"--objects {args.objects} holds no objects: expected {{split}}_images.txt and "
-            "obj_seg_data_{split}.json, see data/assr/README.md"
-        )
-    photographs = of_assr(args.objects, args.images)
+    photographs = of_objects(args.objects, args.images)
     if args.shares is not None:
         photographs = deal(photographs, tuple(args.shares), args.seed)
     return Inputs(
@@ -84,7 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, path = parser.add_argument, pathlib.Path
-    add("--objects", type=path, required=True, help="a folder in ASSR layout; ranks are not needed")
+    add(
+        "--objects",
+        type=path,
+        required=True,
+        help="a folder in ASSR layout or with COCO JSON; needs no ranks",
+    )
     add("--images", type=path, help="the photographs, where --objects does not hold them")
     add(
         "--fixations",

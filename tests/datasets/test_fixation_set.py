@@ -202,6 +202,37 @@ def test_forty_damaged_inputs_are_refused_by_name_or_read(command, tmp_path, cap
     assert 10 < refused < 40
 
 
+def as_coco(root, out):
+    """The tiny folder's objects as COCO JSON beside the photographs; a crowd is among them."""
+    images, annotations = [], []
+    for number, entry in enumerate(json.loads((root / "obj_seg_data_train.json").read_text())):
+        images.append({"id": number, "file_name": f"{entry['img']}.jpg", "height": 48, "width": 64})
+        for one in entry["object_data"]:
+            x0, y0, x1, y1 = one["bbox"]
+            box = [x0, y0, x1 - x0, y1 - y0]
+            annotations.append({"image_id": number, **one, "bbox": box, "iscrowd": 0})
+        annotations.append({**annotations[-1], "iscrowd": 1})
+    (out / "images").mkdir(parents=True)
+    shutil.copytree(root / "images/train", out / "images/train")
+    (out / "train.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+
+
+def test_objects_of_a_labelling_tool(command, refused, tmp_path):
+    as_coco(tmp_path / "objects", tmp_path / "coco")
+    made = command("--protocol", "first", objects=tmp_path / "coco")
+    assert ranks(made, "two") == [1.0, 0.9] and ranks(made, "three") == [0.9, 0.8, 1.0]
+    boxes = json.loads((made / "obj_seg_data_train.json").read_text())
+    assert {e["img"]: e["object_data"][0]["bbox"] for e in boxes}["two"] == [4, 6, 20, 30]
+    shutil.rmtree(made)
+    content = json.loads((tmp_path / "coco/train.json").read_text())
+    content["annotations"][0]["bbox"] = [1, 2]
+    (tmp_path / "coco/train.json").write_text(json.dumps(content))
+    message = refused("--protocol", "first", objects=tmp_path / "coco")
+    assert re.search(r"train\.json.*object 0: bbox is \[1, 2\]", message)
+    message = refused("--protocol", "first", objects=tmp_path / "coco/images")
+    assert "obj_seg_data_" in message and "data/coco" in message
+
+
 def test_photographs_in_folders(tmp_path):
     for name in ("a.jpg", "b.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sor_jax.datasets.assr import layout
+from sor_jax.datasets.coco import files
 
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -67,9 +68,29 @@ def of_assr(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Phot
     return found
 
 
-def has_objects(root: pathlib.Path) -> bool:
-    """Whether a folder holds objects in ASSR layout."""
-    return any(layout.annotations(root, split).is_file() for split in layout.splits(root))
+def of_coco(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder with COCO JSON, see sor_jax.datasets.coco.files; as `of_assr`."""
+    found = []
+    for split in files.SPLITS:
+        file = files.annotation_file(root, split)
+        for image in files.read_images(root, split) if file else ():
+            where = f"{file}, record {image.name}"
+            objects = [_xyxy(index, one, where) for index, one in enumerate(image.annotations)]
+            path = image.path if images is None else _find(images, split, image.name)
+            found.append(Photograph(image.name, split, path, objects, str(file)))
+    return found
+
+
+def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder with objects in ASSR layout or in COCO JSON."""
+    if any(layout.annotations(root, split).is_file() for split in layout.splits(root)):
+        return of_assr(root, images)
+    if any(files.annotation_file(root, split) for split in files.SPLITS):
+        return of_coco(root, images)
+    raise FileNotFoundError(
+        f"{root} holds no objects: expected {{split}}_images.txt with obj_seg_data_{{split}}.json "
+        "(data/assr/README.md) or {split}.json (data/coco/README.md), split = train, val or test"
+    )
 
 
 def of_folder(folder: pathlib.Path) -> list[Photograph]:
@@ -124,6 +145,20 @@ def check_ids(photographs: list[Photograph]) -> None:
                 f"{photograph.split}; rename one"
             )
         owner[key] = photograph.path
+
+
+def _xyxy(index: int, annotation: dict, where: str) -> dict:
+    """An annotation of COCO's as ASSR has it. Raises ValueError."""
+    try:
+        x, y, width, height = annotation["bbox"]
+        box = [x, y, x + width, y + height]
+        return {"bbox": box, "segmentation": annotation["segmentation"]}
+    except KeyError as error:
+        raise ValueError(f"{where}, object {index}: no field {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where}, object {index}: bbox is {annotation['bbox']!r}; expected x y width height"
+        ) from error
 
 
 Detect = Callable[[Photograph], list[dict]]
