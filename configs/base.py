@@ -11,7 +11,13 @@ def get_config() -> ConfigDict:
     config.reference = _reference()
     config.loss = ConfigDict(
         {
-            "rank_weight": 1.0,  # lambda; 0 leaves the ranking head out
+            # Of each loss that the detector has; 0 leaves it out, and its head. rank is lambda.
+            "weights": {
+                **dict.fromkeys(("fcos_class", "fcos_box", "fcos_centerness"), 1.0),
+                **dict.fromkeys(("rpn_class", "rpn_box", "box_class", "box"), 1.0),
+                **dict.fromkeys(("mask", "mask_iou", "rank"), 1.0),
+            },
+            "rank_loss": "cross_entropy",  # the paper's; or "pairwise", "listmle" on the mean rank
         }
     )
     config.optim = ConfigDict(

@@ -10,7 +10,7 @@ from configs import lite0_pascal_s
 
 def get_config():
     config = lite0_pascal_s.get_config()
-    config.loss.rank_weight = 0.0
+    config.loss.weights.rank = 0.0
     config.data.targets = "all"
     config.optim.milestones = (1500, 2200)
     config.train.update(steps=2500, log_every=20, eval_every=0, checkpoint_every=200)

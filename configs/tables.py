@@ -74,7 +74,7 @@ def _grid_scale(config):
 
 def _detection(config):
     """Table 2, two-stage, the first stage: detection and masks, the rank loss weighs nothing."""
-    config.loss.rank_weight = 0.0
+    config.loss.weights.rank = 0.0
     config.eval.best_metric = "mask_ap"
 
 

@@ -4,11 +4,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from absl import logging
+from flax.core import FrozenDict
 
 from sor_jax.detectors.centermask import CenterMaskObjective, CenterMaskPredictor
 from sor_jax.detectors.mask_rcnn import MaskRcnnObjective, MaskRcnnPredictor
 from sor_jax.detectors.objective import Objective
 from sor_jax.detectors.predict import Predictor
+from sor_jax.losses.ranking import RANK_LOSSES
 from sor_jax.models.centermask import CenterMask
 from sor_jax.models.efficientnet_lite import EFFICIENTNET_LITES, EfficientNetLite
 from sor_jax.models.fcos import FcosHead
@@ -97,7 +99,8 @@ def build_objective(config, model: Segmenter) -> Objective:
     """The training objective of config.model, config.loss and config.reference."""
     shared = {
         "roi_slots": config.model.roi_slots,
-        "rank_weight": config.loss.rank_weight,
+        "weights": FrozenDict(config.loss.weights.to_dict()),
+        "rank_loss": _one_of(config.loss.rank_loss, RANK_LOSSES, "config.loss.rank_loss"),
         "mask_gradient": config.reference.mask_gradient,
         "raw_mask": config.reference.raw_mask,
         "whole_pixels": config.reference.whole_pixels,

@@ -21,8 +21,8 @@ class RegionOutputs(NamedTuple):
     """What the heads say of every region; junk in padded slots."""
 
     mask_logit: jax.Array  # f32[B, R, 28, 28]
-    mask_iou: jax.Array  # f32[B, R]
-    rank_logit: jax.Array | None  # f32[B, R, K], None where nobody asked
+    mask_iou: jax.Array | None  # f32[B, R], None where nobody asked
+    rank_logit: jax.Array | None  # f32[B, R, K], likewise
     undersampled: jax.Array  # i32[] regions larger than their pooling is bounded for
 
 
@@ -38,6 +38,7 @@ def run_heads(
     dropout_keys=None,
     remat: bool = False,
     ranks: bool = True,
+    mask_iou: bool = True,
 ) -> RegionOutputs:
     """Pools the regions and applies the mask, mask IoU and ranking heads.
 
@@ -48,7 +49,7 @@ def run_heads(
       valid_hw: i32[B, 2] size of the photograph inside the padding.
       mask_gradient: let gradients flow from the mask IoU and ranking heads into the mask head.
       raw_mask: show the ranking head mask logits, not probabilities.
-      ranks: whether the ranking head runs.
+      ranks, mask_iou: whether these heads run.
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
       dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
@@ -59,7 +60,7 @@ def run_heads(
         logit = apply(pooled, method="masks")
         seen = logit if mask_gradient else jax.lax.stop_gradient(logit)
         prob = jax.nn.sigmoid(seen)
-        iou = apply(pooled, prob, method="mask_iou")
+        iou = apply(pooled, prob, method="mask_iou") if mask_iou else None
         mask = seen if raw_mask else prob
         tokens = apply(pooled, mask, boxes, valid_hw, method="tokens") if ranks else None
         return logit, iou, tokens, undersampled.astype(jnp.float32)

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
 from sor_jax.detectors.heads import RegionOutputs, run_heads
 from sor_jax.losses import masks as mask_losses
-from sor_jax.losses.ranking import rank_loss
+from sor_jax.losses.ranking import RANK_LOSSES
 from sor_jax.losses.reduce import SumCount, ratio
 from sor_jax.models.segmenter import Segmenter
 from sor_jax.structures import Batch, Boxes, GroundTruth, Rois
@@ -29,7 +30,9 @@ class Objective:
     Attributes:
       model: the network.
       roi_slots: foreground regions an image that reach the mask, mask IoU and ranking heads.
-      rank_weight: lambda, the weight of the rank loss in the total; 0 leaves loss and head out.
+      weights: of losses in the total by their names, 1 where none is given; 0 leaves the loss out,
+        and with the mask IoU's or the rank loss the head. The rank loss's is the paper's lambda.
+      rank_loss: "cross_entropy" (the paper's), "pairwise" or "listmle", see losses.ranking.
       mask_gradient: let the mask IoU and rank losses reach the mask head through its probability.
       raw_mask: as of run_heads.
       whole_pixels: as of mask_targets.
@@ -38,7 +41,8 @@ class Objective:
 
     model: Segmenter
     roi_slots: int = 105
-    rank_weight: float = 1.0
+    weights: FrozenDict = FrozenDict()
+    rank_loss: str = "cross_entropy"
     mask_gradient: bool = False
     raw_mask: bool = False
     whole_pixels: bool = False
@@ -68,10 +72,14 @@ class Objective:
 
         Returns:
           (total f32[], scalars): "loss/NAME" for the detector's losses, mask, mask_iou (where the
-          model has such a head), rank (where it has a weight) and total, and the counts
+          model has such a head), rank, those without a weight left out, and total; and the counts
           "rois/foreground", "rois/left_out", "rois/undersampled".
         """
         return self.total(self.sums(params, frozen, batch, image_keys(rng, len(batch.valid))))
+
+    def weight(self, name: str) -> float:
+        """Of a loss in the total."""
+        return self.weights.get(name, 1.0)
 
     def total(self, sums: Sums):
         """(total f32[], scalars) as above; linear in the sums, so parts of a batch add up."""
@@ -79,8 +87,7 @@ class Objective:
             name: ratio(sum_count, at_least=1e-6 if name == "fcos_box" else 1.0)
             for name, sum_count in sums.losses.items()
         }
-        weights = {"rank": self.rank_weight}
-        total = sum(weights.get(name, 1.0) * value for name, value in losses.items())
+        total = sum(self.weight(name) * value for name, value in losses.items())
         scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
         return total, scalars | {f"rois/{name}": value for name, value in sums.counts.items()}
 
@@ -105,9 +112,11 @@ class Objective:
             raw_mask=self.raw_mask,
             dropout_keys=keys,
             remat=self.remat,
-            ranks=self.rank_weight != 0,
+            ranks=self.weight("rank") != 0,
+            mask_iou=self.weight("mask_iou") != 0,
         )
         losses |= self.roi_losses(outputs, rois, gt, batch.valid_hw)
+        losses = {name: value for name, value in losses.items() if self.weight(name) != 0}
         counts = {
             "foreground": jnp.sum(rois.boxes.valid, dtype=jnp.float32),
             "left_out": jnp.sum(rois.num_left_out, dtype=jnp.float32),
@@ -127,11 +136,11 @@ class Objective:
 
         crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, valid_hw, logit)
         losses = {"mask": mask_losses.mask_loss(logit, crops, valid)}
-        if self.model.iou is not None:
+        if self.model.iou is not None and outputs.mask_iou is not None:
             losses["mask_iou"] = mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)
         if outputs.rank_logit is not None:
             rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
-            losses["rank"] = rank_loss(outputs.rank_logit, rank_class, valid)
+            losses["rank"] = RANK_LOSSES[self.rank_loss](outputs.rank_logit, rank_class, valid)
         return losses
 
 

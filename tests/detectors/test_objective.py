@@ -5,6 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from flax.core import FrozenDict
 
 from sor_jax import build
 from sor_jax.structures import NO_RANK, Batch, Boxes
@@ -58,7 +60,7 @@ def test_names_total_and_weights():
     dead = {jax.tree_util.keystr(path) for path, g in leaves if not np.any(g)}
     assert dead <= {"['pyramid']['p7']['bias']", "['pyramid']['p7']['kernel']"}
 
-    _, run, _ = compiled(rank_weight=3.0)
+    _, run, _ = compiled(weights=FrozenDict(rank=3.0))
     (heavier, _), _ = run(made_up_batch())
     np.testing.assert_allclose(heavier - total, 2 * scalars["loss/rank"], rtol=1e-4)
 
@@ -159,11 +161,11 @@ def test_sizes_that_the_network_cannot_take_are_named():
         raise AssertionError("a width of 100 was taken")
 
 
-def test_rank_weight_0_leaves_loss_and_head_out():
+def test_weight_0_of_the_rank_loss_leaves_loss_and_head_out():
     """Whatever the head would say; all other losses and gradients are as with it."""
     _, run, _ = compiled()
     (total, scalars), grads = run(made_up_batch())
-    objective, _, _ = compiled(rank_weight=0.0)
+    objective, _, _ = compiled(weights=FrozenDict(rank=0.0))
     _, _, variables = small_network(dropout=0.0)
     broken = {
         name: jax.tree.map(lambda x: x * jnp.nan, part) if name == "ranking" else part
@@ -195,3 +197,28 @@ def test_a_rank_that_is_not_known_reaches_the_rank_loss_alone():
     (total, got), _ = run(batch.replace(gt=batch.gt.replace(rank_class=nothing)))
     assert got["loss/rank"] == 0
     assert np.isfinite(total)
+
+
+def test_weights_of_losses_and_0_leaves_one_out():
+    config, model, variables = small_network(dropout=0.0)
+
+    def losses(**weights):
+        objective = build.build_objective(config, model)
+        objective = dataclasses.replace(objective, weights=FrozenDict(weights))
+        key = jax.random.key(0)
+        return jax.jit(objective)(variables["params"], {}, made_up_batch(), key)
+
+    total, expected = losses()
+    got_total, got = losses(mask_iou=0.0, fcos_box=0.0, mask=2.0)
+    assert set(expected) - set(got) == {"loss/mask_iou", "loss/fcos_box"}
+    change = expected["loss/mask"] - expected["loss/mask_iou"] - expected["loss/fcos_box"]
+    np.testing.assert_allclose(got_total, total + change, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["pairwise", "listmle"])
+def test_rank_losses_of_the_order_train_the_ranking_head(kind):
+    _, run, _ = compiled(rank_loss=kind)
+    (total, got), grads = run(made_up_batch())
+    assert np.isfinite(total)
+    assert got["loss/rank"] > 0
+    assert any(np.any(g) for g in jax.tree.leaves(grads["ranking"]))

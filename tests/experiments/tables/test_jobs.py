@@ -31,7 +31,7 @@ def test_the_second_stage_starts_from_the_first_of_its_seed():
     assert first.config == "configs/tables.py:detection,lite,scenes"
     assert "--config.init_from=runs/detection/seed1" in second.commands()[0]
     assert not any("init_from" in word for word in first.commands()[0])
-    assert load_config(first).loss.rank_weight == 0.0
+    assert load_config(first).loss.weights.rank == 0.0
     assert load_config(second).optim.trainable == ("ranking",)
 
 

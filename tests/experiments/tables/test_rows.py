@@ -24,7 +24,7 @@ EXPECTED = {
     "grid_q4": {RANKING + "position": "grid", RANKING + "center_grid": 4},
     "grid_q8": {RANKING + "position": "grid"},
     "grid_scale": {RANKING + "position": "grid_scale"},
-    "detection": {"loss.rank_weight": 0.0, "eval.best_metric": "mask_ap"},
+    "detection": {"loss.weights.rank": 0.0, "eval.best_metric": "mask_ap"},
     "two_stage": {
         "optim.trainable": ("ranking",),
         "optim.milestones": (3100, 3700),
