@@ -31,13 +31,14 @@ _NOT_NEGATIVE = (
     "optim.weight_decay",
     "optim.warmup_steps",
     "optim.clip_norm",
-    "loss.rank_weight",
 )
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
     "train.dtype": ("float32", "bfloat16"),
     "data.on_error": ("raise", "skip"),
+    "data.targets": ("ranked", "all"),
+    "loss.rank_loss": ("cross_entropy", "pairwise", "listmle"),
     "optim.name": ("sgd", "adamw"),
     "model.detector": ("centermask", "mask_rcnn"),
     "model.pixel_order": ("rgb", "bgr"),
@@ -47,6 +48,7 @@ RENAMED = {
     "optim.rate": ("optim.learning_rate", False),
     "optim.only": ("optim.trainable", False),
     "data.image_hw": ("data.canvas_hw", False),
+    "loss.rank_weight": ("loss.weights.rank", False),
     "loss.mask_gradient": ("reference.mask_gradient", False),
     "loss.raw_mask": ("reference.raw_mask", False),
     "loss.whole_pixels": ("reference.whole_pixels", False),
@@ -106,7 +108,8 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, f"expected {expected}"
 
     yield from failing(_AT_LEAST_ONE, lambda x: x >= 1, "1 or more")
-    yield from failing(_NOT_NEGATIVE, lambda x: x >= 0, "0 or more")
+    weights = [name for name in fields if name.startswith("loss.weights.")]
+    yield from failing((*_NOT_NEGATIVE, *weights), lambda x: x >= 0, "0 or more")
     yield from failing(_SHARES, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(("optim.learning_rate",), lambda x: x > 0, "a number above 0")
     yield from failing(("train.ema",), lambda x: 0 <= x < 1, "0 (none) or a decay below 1")

@@ -64,7 +64,7 @@ def test_a_config_of_before_is_read_under_the_names_of_today(tmp_path):
         "optim.learning_rate": 0.1,
         "optim.trainable": ["ranking"],
         "data.canvas_hw": [8, 8],
-        "loss.rank_weight": 1.0,
+        "loss.weights.rank": 1.0,
         "reference.mask_gradient": True,
         "reference.unclipped_boxes": True,
         "reference.rank_over_regions": True,
