@@ -15,9 +15,16 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import BestScore
-from sor_jax.checkpoints.integrity import write_manifest
-from sor_jax.checkpoints.saved import FOLDER, find_any_damage, no_tracebacks, saved_shapes, steps_in
-from sor_jax.distributed.hosts import barrier, is_primary
+from sor_jax.checkpoints.saved import (
+    FOLDER,
+    find_any_damage,
+    is_held,
+    no_tracebacks,
+    saved_shapes,
+    steps_in,
+    write_manifest,
+)
+from sor_jax.distributed.hosts import barrier, is_alone, is_primary
 
 ASIDE = "damaged"
 
@@ -41,7 +48,8 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: str | os.PathLike, *, best_metric: str = ""):
-        self._workdir, self._failed = pathlib.Path(workdir).absolute(), False
+        self._workdir = pathlib.Path(workdir).absolute()
+        self._failed, self._quiet = False, contextlib.ExitStack()
         self._best = BestScore(self._workdir, best_metric)
         if is_primary():
             self._set_damaged_aside()
@@ -52,7 +60,7 @@ class Checkpoints:
         self._orbax = ocp.training.Checkpointer(
             self._workdir / FOLDER,
             context=context,
-            preservation_policy=_LastTwoAndBest(self._best),
+            preservation_policy=_LastTwoAndBest(self._workdir / FOLDER, self._best),
             cleanup_tmp_directories=True,
         )
 
@@ -82,6 +90,7 @@ class Checkpoints:
                 write_manifest(self.folder(step))
         except (OSError, ValueError) as error:
             self._failed = True
+            self._quiet.enter_context(no_tracebacks())  # of threads that still write
             for left_over in (self._workdir / FOLDER).glob(f"{step}.*tmp*"):
                 shutil.rmtree(left_over, ignore_errors=True)
             last = self.last_step
@@ -118,10 +127,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Ends orbax's background threads."""
-        if not self._failed:
-            self._orbax.close()
-            return
-        with no_tracebacks(), contextlib.suppress(Exception):  # it was raised by save
+        ignored = Exception if self._failed else ()  # `save` has raised it
+        with self._quiet, contextlib.suppress(ignored):
             self._orbax.close()
 
     def _check_space(self, state: Any) -> None:
@@ -159,15 +166,19 @@ def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
 
 
 class _LastTwoAndBest:
-    """Orbax's question which checkpoints stay."""
+    """Orbax asks it which checkpoints stay: the last two, the best, and one that is being read.
 
-    def __init__(self, best: BestScore):
-        self._best = best
+    Of several processes each would have to see the same readers, so there readers hold nothing.
+    """
+
+    def __init__(self, root: pathlib.Path, best: BestScore):
+        self._root, self._best = root, best
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         del context
         steps = [checkpoint.step for checkpoint in checkpoints]
-        return [step in (*sorted(steps)[-2:], self._best.step) for step in steps]
+        kept = (*sorted(steps)[-2:], self._best.step)
+        return [step in kept or (is_alone() and is_held(self._root / str(step))) for step in steps]
 
 
 class _Position:

@@ -1,9 +1,16 @@
-"""One saved checkpoint: found, looked into, read. Only this file and checkpoint.py know orbax."""
+"""One saved checkpoint: found, checked, held and read. Only this file and checkpoint.py know orbax.
+
+A whole checkpoint has a list of its files with sizes and check sums, files.json, written last.
+"""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import time
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,37 +18,80 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import read_best
-from sor_jax.checkpoints.integrity import find_damage, has_manifest, write_manifest
+from sor_jax.files import whole
 
 FOLDER = "checkpoints"
+FILES = "files.json"
 CONFIG = "config.json"  # beside it: what the run was made by
 
 
-def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathlib.Path:
-    """The folder of one checkpoint, whose files are as they were written.
+@contextlib.contextmanager
+def open_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> Iterator[pathlib.Path]:
+    """The folder of one checkpoint, whose files are as they were written, held within the block.
+
+    A run that saves beside the reader deletes older checkpoints, but none that is held. One that
+    vanishes before it can be held is no error: the run has a newer one then, which is taken.
 
     Args:
       source: a workdir, or one checkpoint already, such as WORKDIR/checkpoints/4000.
       prefer: of a workdir "best" (the last where none has a score) or "last".
     """
+    for _ in range(50):
+        folder = _choose(source, prefer)
+        with _hold(folder):
+            damage = find_damage(folder) if folder.is_dir() else "it is gone"
+            if damage is None:
+                yield folder
+                return
+        time.sleep(0.1)  # a deletion takes a moment, file by file
+        if folder.is_dir() and has_manifest(folder) and find_damage(folder):
+            break
+    raise ValueError(f"{folder} is damaged: {damage}. Take another checkpoint")
+
+
+def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathlib.Path:
+    """As open_checkpoint, where nobody deletes anything meanwhile."""
+    with open_checkpoint(source, prefer=prefer) as folder:
+        return folder
+
+
+def is_held(folder: pathlib.Path) -> bool:
+    """Whether somebody reads a checkpoint at this moment."""
+    try:
+        with (folder / FILES).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no list of files, or a file system without locks
+        return False
+    return False
+
+
+def _choose(source: str | os.PathLike, prefer: str) -> pathlib.Path:
     if prefer not in ("best", "last"):
         raise ValueError(f"prefer is {prefer!r}: it must be 'best' or 'last'")
-    source = pathlib.Path(source).absolute()
+    source = pathlib.Path(source).expanduser().absolute()
     root = source / FOLDER
-    folder = source
-    if not (source / "state").is_dir():
-        steps = steps_in(root)
-        if not steps:
-            raise FileNotFoundError(
-                f"no checkpoint in {source}: looked for {root}/STEP; give the --workdir of a "
-                "training run or one of the checkpoints in it"
-            )
-        best = read_best(source, default={}).get("step")
-        folder = root / str(best if prefer == "best" and best in steps else max(steps))
-    damage = find_damage(folder)
-    if damage:
-        raise ValueError(f"{folder} is damaged: {damage}. Take another checkpoint")
-    return folder
+    if (source / "state").is_dir():
+        return source
+    steps = steps_in(root)
+    if not steps:
+        raise FileNotFoundError(
+            f"no checkpoint in {source}: looked for {root}/STEP; give the --workdir of a "
+            "training run or one of the checkpoints in it"
+        )
+    best = read_best(source, default={}).get("step")
+    return root / str(best if prefer == "best" and best in steps else max(steps))
+
+
+@contextlib.contextmanager
+def _hold(folder: pathlib.Path) -> Iterator[None]:
+    """A shared lock on the list of files; nothing where there is none, or no locks."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = stack.enter_context((folder / FILES).open())
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def saved_shapes(folder: pathlib.Path) -> Any:
@@ -95,3 +145,51 @@ def no_tracebacks():
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def write_manifest(folder: pathlib.Path) -> None:
+    """Lists the files of a whole checkpoint in it, as FILES."""
+    files = {name: [path.stat().st_size, _check_sum(path)] for name, path in _files(folder).items()}
+    with whole(folder / FILES) as part, part.open("w") as file:
+        json.dump(files, file, indent=0)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def find_damage(folder: pathlib.Path) -> str | None:
+    """What is wrong with the files of a checkpoint; None if nothing is, or no list says."""
+    if not has_manifest(folder):
+        return None
+    try:
+        expected = json.loads((folder / FILES).read_text())
+    except ValueError:
+        return f"{FILES} is not JSON"
+    found = _files(folder)
+    for name, (size, check_sum) in expected.items():
+        if name not in found:
+            return f"{name} is missing"
+        actual = found[name].stat().st_size
+        if actual != size:
+            return f"{name} has {actual} bytes, not {size}"
+        if _check_sum(found[name]) != check_sum:
+            return f"{name} does not have the content that was written"
+    return None
+
+
+def has_manifest(folder: pathlib.Path) -> bool:
+    """Whether a checkpoint has a list; one whose writer was killed right behind it has none."""
+    return (folder / FILES).is_file()
+
+
+def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: path for name, path in named.items() if FILES not in name}
+
+
+def _check_sum(path: pathlib.Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value

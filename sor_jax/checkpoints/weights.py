@@ -1,13 +1,14 @@
 """The model's variables out of checkpoints, shapes checked and parameters named in errors."""
 
 import os
+import pathlib
 from typing import Any
 
 import jax
 from absl import logging
 from flax import traverse_util
 
-from sor_jax.checkpoints.saved import find_checkpoint, read_part, saved_shapes, write_state
+from sor_jax.checkpoints.saved import open_checkpoint, read_part, saved_shapes, write_state
 
 PARTS = ("params", "frozen")
 
@@ -23,9 +24,9 @@ def load_variables(source: str | os.PathLike, abstract: Any, *, prefer: str = "b
         the model's start); a leaf without a sharding comes to the first device.
       prefer: which one of a workdir, "best" (the last where none has a score) or "last".
     """
-    folder = find_checkpoint(source, prefer=prefer)
-    check_same_model(folder, abstract)
-    return {**abstract, **_read(folder, _unflat(_abstract(abstract)))}
+    with open_checkpoint(source, prefer=prefer) as folder:
+        check_same_model(folder, abstract)
+        return {**abstract, **_read(folder, _unflat(_abstract(abstract)))}
 
 
 def init_variables_from(source: str | os.PathLike, variables: Any) -> Any:
@@ -34,7 +35,11 @@ def init_variables_from(source: str | os.PathLike, variables: Any) -> Any:
     Another shape is an error that names the parameter. What the checkpoint lacks keeps its start,
     and a warning names it. Shardings are those of `variables`.
     """
-    folder = find_checkpoint(source)
+    with open_checkpoint(source) as folder:
+        return _taken_from(folder, variables)
+
+
+def _taken_from(folder: pathlib.Path, variables: Any) -> Any:
     fresh = _flat(variables)
     missing, extra = _compare(folder, variables)
     shared = {name: fresh[name] for name in fresh if name not in missing}

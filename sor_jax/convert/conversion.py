@@ -12,14 +12,13 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, init_variables
-from sor_jax.checkpoints.integrity import write_manifest
 from sor_jax.checkpoints.provenance import (
     Provenance,
     normalisation_of,
     read_provenance,
     write_provenance,
 )
-from sor_jax.checkpoints.saved import CONFIG
+from sor_jax.checkpoints.saved import CONFIG, write_manifest
 from sor_jax.checkpoints.weights import load_variables, save_variables
 from sor_jax.convert.families import ORIGINALS
 from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit, unsound

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, build_predict, init_variables
 from sor_jax.checkpoints.provenance import FILE, read_provenance, with_normalisation
-from sor_jax.checkpoints.saved import find_checkpoint
+from sor_jax.checkpoints.saved import open_checkpoint
 from sor_jax.checkpoints.weights import load_variables
 from sor_jax.datasets.source import open_split
 from sor_jax.distributed.hosts import duration, is_primary, say, taking_turns
@@ -43,17 +43,17 @@ def evaluate_checkpoint(
     Returns:
       The metrics of `evaluate`.
     """
-    folder = find_checkpoint(workdir, prefer=prefer)
+    provenance = read_provenance(workdir)
+    with open_checkpoint(workdir, prefer=prefer) as folder:
+        if provenance and provenance.fresh:
+            raise ValueError(
+                f"{folder} is a start for training, not a whole model: it lacks "
+                f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
+            )
+        config = with_normalisation(config, provenance)
+        variables = trained_variables(config, folder)
     if out_dir is None:
         out_dir = _run_folder(workdir, folder) / "evaluation" / split
-    provenance = read_provenance(workdir)
-    if provenance and provenance.fresh:
-        raise ValueError(
-            f"{folder} is a start for training, not a whole model: it lacks "
-            f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
-        )
-    config = with_normalisation(config, provenance)
-    variables = trained_variables(config, folder)
     say(f"{folder}:")
     return evaluate_variables(config, variables, split=split, out_dir=out_dir, gallery=gallery)
 

@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
-from sor_jax.checkpoints.integrity import FILE, find_damage
-from sor_jax.checkpoints.saved import find_checkpoint
+from sor_jax.checkpoints.saved import FILES, find_checkpoint, find_damage
 from sor_jax.checkpoints.weights import load_variables
 from tests.checkpoints.test_checkpoint import Position, abstract, assert_same, make_state
 
@@ -55,8 +54,8 @@ def remove_all_arrays(folder):
 
 
 def spoil_the_list(folder):
-    (folder / FILE).write_text("{")
-    return f"{FILE} is not JSON"
+    (folder / FILES).write_text("{")
+    return f"{FILES} is not JSON"
 
 
 DAMAGE = {
@@ -98,7 +97,7 @@ def test_a_damaged_newest_is_named_and_put_aside_and_the_one_before_is_taken(
 def test_so_is_one_that_was_never_listed(tmp_path, capsys, kind):
     write(tmp_path)
     folder = tmp_path / "checkpoints" / "3"
-    (folder / FILE).unlink()
+    (folder / FILES).unlink()
     DAMAGE[kind](folder)
     checkpoints = Checkpoints(tmp_path)
     assert f"{folder} is damaged" in capsys.readouterr().out
@@ -108,11 +107,11 @@ def test_so_is_one_that_was_never_listed(tmp_path, capsys, kind):
 
 def test_one_that_was_never_listed_but_can_be_read_is_taken(tmp_path):
     write(tmp_path)
-    (tmp_path / "checkpoints" / "3" / FILE).unlink()
+    (tmp_path / "checkpoints" / "3" / FILES).unlink()
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.last_step == 3
     checkpoints.close()
-    assert len(json.loads((tmp_path / "checkpoints" / "3" / FILE).read_text())) > 5
+    assert len(json.loads((tmp_path / "checkpoints" / "3" / FILES).read_text())) > 5
 
 
 def test_a_best_that_is_damaged_is_best_no_more_until_it_scores_again(tmp_path):
