@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
-PANEL_HEIGHT, MAX_PANEL_WIDTH = 360, 720
+PANEL_HEIGHT = 360
 MARGIN = 12
 HEADER = 36
 PAPER, INK, PALE_INK = (250, 250, 247), (34, 34, 34), (120, 120, 120)
@@ -22,18 +21,21 @@ COLOURS = {
 NO_RANK_COLOUR = (90, 90, 90)
 
 
-def ranked_overlay(image: np.ndarray, masks: np.ndarray, ranks: Sequence[int]) -> Image.Image:
+def ranked_overlay(
+    image: np.ndarray, masks: np.ndarray, ranks: Sequence[int], *, height: int = PANEL_HEIGHT
+) -> Image.Image:
     """The photograph in pale greys, each object tinted, outlined and numbered.
 
     Args:
       image: u8[h, w, 3] RGB.
       masks: bool[n, h, w]; n may be 0.
       ranks: n ranks as people see them, 1 = most salient .. 5; of others no number is written.
+      height: of the picture in pixels; numbers and outlines grow with it.
 
     Returns:
-      A picture of the photograph's shape, PANEL_HEIGHT high, less where it would get too wide.
+      A picture of the photograph's shape, `height` high, less where it would be over twice as wide.
     """
-    photo = _fit(image)
+    photo = _fit(image, height)
     grey = np.asarray(photo.convert("L").convert("RGB"), np.float32)
     canvas = 0.45 * grey + 0.55 * 245
     shown = [(int(rank), _fit_mask(m, photo.size)) for rank, m in zip(ranks, masks, strict=True)]
@@ -42,7 +44,7 @@ def ranked_overlay(image: np.ndarray, masks: np.ndarray, ranks: Sequence[int]) -
     for rank, mask in shown:
         colour = COLOURS.get(rank, NO_RANK_COLOUR)
         canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
-        canvas[_outline(mask)] = colour
+        canvas[_outline(mask, max(height // 180, 1))] = colour
         owner[mask] = rank
     picture = Image.fromarray(canvas.round().astype(np.uint8))
     for rank, mask in shown:
@@ -100,9 +102,9 @@ def contact_sheet(
     return np.asarray(page)
 
 
-def _fit(image: np.ndarray) -> Image.Image:
+def _fit(image: np.ndarray, most: int = PANEL_HEIGHT) -> Image.Image:
     height, width = image.shape[:2]
-    scale = min(PANEL_HEIGHT / height, MAX_PANEL_WIDTH / width)
+    scale = min(most / height, 2 * most / width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
 
@@ -112,15 +114,19 @@ def _fit_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(soft) >= 128
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
-    return mask & ~ndimage.binary_erosion(mask, iterations=2)
+def _outline(mask: np.ndarray, width: int) -> np.ndarray:
+    from scipy import ndimage  # slow to import
+
+    return mask & ~ndimage.binary_erosion(mask, iterations=width)
 
 
 def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:
     """Writes the rank at the point of the object farthest from its border."""
+    from scipy import ndimage  # slow to import
+
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), depth.shape)
-    size = int(np.clip(1.5 * depth[row, column], 26, 84))
+    size = int(np.clip(1.5 * depth[row, column], 26, max(84, picture.height // 6)))
     half = size * 0.6
     x = float(np.clip(column, half, picture.width - half))
     y = float(np.clip(row, half, picture.height - half))

@@ -1,13 +1,16 @@
 """What every data set stores of a photograph, so that one reader serves them all."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow_datasets as tfds
 from PIL import Image
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
-def features() -> tfds.features.FeaturesDict:
+
+def features() -> "tfds.features.FeaturesDict":
     """The record of one photograph.
 
     `image` and `grey` take a path or encoded bytes, which are stored unchanged: they are decoded by
@@ -17,6 +20,8 @@ def features() -> tfds.features.FeaturesDict:
     `segmentation` is JSON: a list of polygons [x0, y0, x1, y1, ..] or a COCO RLE
     {"size": [h, w], "counts": str} of the photograph's size.
     """
+    import tensorflow_datasets as tfds  # not needed by readers of records
+
     return tfds.features.FeaturesDict(
         {
             "image_id": tfds.features.Text(),

@@ -8,7 +8,6 @@ moved to 0..1. An image with one matched object counts as 1, so missing objects 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(5))
 """153 178 204 229 255: the grey of rank class 0..4 (4 = most salient)."""
@@ -84,6 +83,8 @@ def agreement(
         return None, 0
     if len(pairs) == 1:
         return 1.0, 1
+    from scipy.stats import rankdata  # slow to import, and rank maps do without
+
     own, predicted = np.asarray(pairs, np.float64).T
     return pearson(rankdata(own), rankdata(predicted)), len(pairs)
 
