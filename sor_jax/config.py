@@ -32,12 +32,13 @@ _NOT_NEGATIVE = (
     "optim.warmup_steps",
     "optim.clip_norm",
 )
+TARGETS = ("ranked", "all")
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
     "train.dtype": ("float32", "bfloat16"),
     "data.on_error": ("raise", "skip"),
-    "data.targets": ("ranked", "all"),
+    "data.targets": TARGETS,
     "loss.rank_loss": ("cross_entropy", "pairwise", "listmle"),
     "optim.name": ("sgd", "adamw"),
     "model.detector": ("centermask", "mask_rcnn"),
@@ -70,6 +71,9 @@ def validate(config: ConfigDict) -> ConfigDict:
     for name in PATHS:
         if fields.get(name):
             config.update_from_flattened_dict({name: os.path.expanduser(fields[name])})
+    if fields.get("data.mixture"):
+        entries = fields["data.mixture"]
+        config.data.mixture = tuple((os.path.expanduser(root), *rest) for root, *rest in entries)
     return config
 
 
@@ -113,6 +117,11 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from failing(_SHARES, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(("optim.learning_rate",), lambda x: x > 0, "a number above 0")
     yield from failing(("train.ema",), lambda x: 0 <= x < 1, "0 (none) or a decay below 1")
+    yield from failing(
+        ("data.mixture",),
+        lambda entries: all(_is_part(entry) for entry in entries),
+        f"((root, weight, targets), ..) with weights above 0, targets {_names(TARGETS)}",
+    )
     thresholds = [name for name in fields if name.endswith("_threshold")]
     yield from failing(thresholds, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(
@@ -128,6 +137,15 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         lambda x: not x or x in metrics,
         f"one of {_names(metrics)}, or '' to keep the last checkpoints only",
     )
+
+
+def _is_part(entry: Any) -> bool:
+    """Whether this is (root, weight, targets) of a mixture."""
+    if not isinstance(entry, list | tuple) or len(entry) != 3:
+        return False
+    root, weight, targets = entry
+    is_weight = isinstance(weight, int | float) and weight > 0
+    return isinstance(root, str) and is_weight and targets in TARGETS
 
 
 def _names(choices) -> str:

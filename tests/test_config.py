@@ -50,6 +50,18 @@ def test_paths_may_begin_at_home(monkeypatch):
     assert config.data.root == "/home/ada/assr"
 
 
+@pytest.mark.parametrize(
+    "entry", [("duts", 1.0), ("duts", 0, "all"), ("duts", 1.0, "some"), (3, 1.0, "all"), "duts"]
+)
+def test_a_mixture_is_checked(entry, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    sound = ("~/pascal_s", 1, "ranked")
+    with pytest.raises(ValueError, match=r"config\.data\.mixture is"):
+        configs.validate(changed("data.mixture", (sound, entry)))
+    config = configs.validate(changed("data.mixture", (sound,)))
+    assert config.data.mixture == (("/home/ada/pascal_s", 1, "ranked"),)
+
+
 def test_a_config_of_before_is_read_under_the_names_of_today(tmp_path):
     path = tmp_path / "config.json"
     old = {

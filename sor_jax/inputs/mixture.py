@@ -8,7 +8,7 @@ from typing import NamedTuple
 import grain
 import numpy as np
 
-from sor_jax.datasets.record import TARGETS, Record, ranked_indices
+from sor_jax.datasets.record import Record, ranked_indices
 from sor_jax.inputs.augment import Augmentation, draw_view, jitter_colour, paste_objects
 from sor_jax.inputs.damage import Damaged
 
@@ -30,23 +30,6 @@ class Part(NamedTuple):
     weight: float = 1.0
     targets: str = "ranked"
     name: str = ""
-
-
-def check_mixture(mixture: Sequence) -> None:
-    """Raises ValueError unless these are (root, weight, targets) with weights above 0."""
-    for entry in mixture:
-        is_right = (
-            len(entry) == 3
-            and isinstance(entry[0], str)
-            and isinstance(entry[1], int | float)
-            and entry[1] > 0
-            and entry[2] in TARGETS
-        )
-        if not is_right:
-            raise ValueError(
-                f"config.data.mixture has {entry!r}; expected (root, weight, targets) with a "
-                f"weight above 0 and targets of {TARGETS}"
-            )
 
 
 def names_of(roots: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from sor_jax.distributed.sharding import replicated
 from sor_jax.evaluation.batches import build_eval_batches
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
-from sor_jax.inputs.mixture import Epochs, Part, check_mixture, names_of
+from sor_jax.inputs.mixture import Epochs, Part, names_of
 from sor_jax.inputs.share import share_of
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.meter import Meter
@@ -103,7 +103,6 @@ def build_parts(config) -> list[Part]:
     data = config.data
     if not data.mixture:
         return [Part(open_split(config, "train"), targets=data.targets)]
-    check_mixture(data.mixture)
     names = names_of([root for root, *_ in data.mixture])
     return [
         Part(open_split(config, "train", root=root), weight, targets, name)

@@ -118,7 +118,10 @@ def check_same_run(
         (start["data"] for start in reversed(_starts(workdir)) if "data" in start), ""
     )
     if data and data_before:
-        differing.pop("data.root", None)  # the same data may have moved; other data are told here
+        # The same data may have moved; other data are told here.
+        differing.pop("data.root", None)
+        if _shares(before) == _shares(now):
+            differing.pop("data.mixture", None)
         if data != data_before:
             differing[DATA] = f"the data set's content was {data_before}, now {data}"
     refused = [name for name in differing if name not in force]
@@ -128,6 +131,11 @@ def check_same_run(
             f"{workdir} was made by another config or other data:\n{lines}\nTake a new workdir, or "
             f"what made this one; to go on with these changes: --force={','.join(differing)}"
         )
+
+
+def _shares(fields: dict) -> list:
+    """Weight and targets of each set of a mixture, whatever folders the sets lie in."""
+    return [list(entry[1:]) for entry in fields.get("data.mixture") or ()]
 
 
 _FREE = {f"{section}.{name}" for section, names in FREE.items() for name in names}

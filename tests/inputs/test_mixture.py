@@ -7,7 +7,7 @@ import pytest
 
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
-from sor_jax.inputs.mixture import Epochs, Part, check_mixture, names_of
+from sor_jax.inputs.mixture import Epochs, Part, names_of
 from sor_jax.inputs.share import share_of
 from tests.inputs.fakes import FakeSource
 from tests.inputs.test_loader import assert_same
@@ -114,15 +114,6 @@ def test_epochs_are_images_taken_by_images_there():
 
 def test_names_are_told_apart():
     assert names_of(["x/duts", "y/coco", "z/duts/"]) == ["duts_0", "coco", "duts_2"]
-
-
-@pytest.mark.parametrize(
-    "entry", [("duts", 1.0), ("duts", 0, "all"), ("duts", 1.0, "some"), (3, 1.0, "all")]
-)
-def test_a_mixture_is_checked(entry):
-    with pytest.raises(ValueError, match=r"config\.data\.mixture has"):
-        check_mixture([("pascal_s", 1.0, "ranked"), entry])
-    check_mixture([("pascal_s", 1.0, "ranked")])
 
 
 def test_pasting_needs_a_set_without_ranks():

@@ -63,14 +63,16 @@ def test_data_are_known_by_their_content(tmp_path):
 
 
 def test_a_folder_of_data_may_move(tmp_path):
-    def rooted(root, steps):
+    def rooted(root, steps, weight=0.5):
         config = toy.config(steps=steps)
         with config.unlocked():
-            config.data = {"root": root}
+            config.data = {"root": root, "mixture": ((f"{root}/a", weight, "all"),)}
         return config
 
     fit(toy.experiment(data="a1"), rooted("/here", 6), tmp_path / "known")
     fit(toy.experiment(data="a1"), rooted("/there", 8), tmp_path / "known")
+    with pytest.raises(ValueError, match="config.data.mixture was"):
+        fit(toy.experiment(data="a1"), rooted("/there", 8, weight=0.6), tmp_path / "known")
     fit(toy.experiment(), rooted("/here", 6), tmp_path / "unknown")
     with pytest.raises(ValueError, match="config.data.root was '/here', now '/there'"):
         fit(toy.experiment(), rooted("/there", 8), tmp_path / "unknown")
