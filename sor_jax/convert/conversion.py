@@ -62,6 +62,7 @@ def convert(
     read = read_checkpoint(source, prefer=prefer)
     family, checkpoint, notes = recognise(read, prefer=prefer)
     normalisation = family.normalisation(checkpoint)
+    family.check_body(config.model.backbone)
     result = fit(checkpoint.arrays, family, _shapes(config), allow_missing=allow_missing)
     print(f"{source}: {checkpoint.format}, {len(checkpoint.arrays)} arrays, {family.name}")
     for note in notes:

@@ -15,7 +15,7 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sor_jax.models.layers import Conv, Dense, DepthwiseConv, norm_layer, normal
+from sor_jax.models.layers import ConvNorm, Dense, normal
 from sor_jax.ops.coords import inside, inside_each
 
 EPSILON = 1e-3  # of the batch norms that the published weights were trained with
@@ -69,44 +69,6 @@ EFFICIENTNET_LITES = {
 }
 
 
-class ConvNorm(nn.Module):
-    """Convolution without bias and norm; what lies outside the photograph becomes 0.
-
-    Attributes:
-      features, kernel, stride, dtype: as of Conv; features 0 is a depthwise convolution.
-      norm: "frozen_bn" or "group".
-      relu6: whether min(max(x, 0), 6) follows.
-    """
-
-    features: int
-    kernel: int = 1
-    stride: int = 1
-    norm: str = "frozen_bn"
-    relu6: bool = True
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x, where):
-        """[B, H, W, C], bool[B, h, w, 1] of the result's size -> [B, h, w, features or C]."""
-        if self.features:
-            conv = Conv(
-                self.features,
-                self.kernel,
-                self.stride,
-                use_bias=False,
-                dtype=self.dtype,
-                name="conv",
-            )
-        else:
-            conv = DepthwiseConv(self.stride, self.kernel, dtype=self.dtype, name="depthwise")
-        if self.stride == 2:  # a cell less before the map than the layer pads
-            x = conv(jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0))))[:, 1:, 1:]
-        else:
-            x = conv(x)
-        x = norm_layer(self.norm, self.dtype, name="norm", epsilon=EPSILON)(x, where)
-        return jnp.where(where, nn.relu6(x) if self.relu6 else x, 0)
-
-
 class InvertedResidual(nn.Module):
     """1x1 to a wider map, a depthwise convolution, 1x1 to `out` channels without activation.
 
@@ -134,12 +96,12 @@ class InvertedResidual(nn.Module):
         Returns:
           ([B, h, w, out], the widened input [B, H, W, expand * C]).
         """
-        unit = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
+        unit = _unit(self)
         wide = x
         if self.expand > 1:
             wide = unit(self.expand * x.shape[-1], name="expand")(x, where_in)
         y = unit(0, self.kernel, self.stride, name="depthwise")(wide, where_out)
-        y = unit(self.out, relu6=False, name="project")(y, where_out)
+        y = unit(self.out, activation=None, name="project")(y, where_out)
         return (x + y if self.identity else y), wide
 
 
@@ -172,7 +134,7 @@ class EfficientNetLite(nn.Module):
         """
         wheres = inside_each(valid_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         block_type = nn.remat(InvertedResidual) if self.remat else InvertedResidual
-        unit = functools.partial(ConvNorm, norm=self.norm, dtype=self.dtype)
+        unit = _unit(self)
         x, stride, number, maps = unit(self.spec.stem, 3, 2, name="stem")(x, wheres[2]), 2, 0, []
         for stage in self.spec.stages:
             for b in range(stage.blocks):
@@ -214,3 +176,9 @@ class Classifier(nn.Module):
         mean = jnp.sum(x, (1, 2), dtype=jnp.float32) / cells
         classes = Dense(self.classes, kernel_init=normal(0.01), dtype=self.dtype, name="classes")
         return classes(mean).astype(jnp.float32)
+
+
+def _unit(module):
+    """The ConvNorm of a block or body, with its norm and dtype."""
+    published = {"activation": nn.relu6, "tensorflow": True, "epsilon": EPSILON}
+    return functools.partial(ConvNorm, norm=module.norm, dtype=module.dtype, **published)

@@ -4,7 +4,9 @@ Kernels are HWIO; every 3x3 convolution pads one cell on all four sides, at stri
 have epsilon 1e-5. Parameters are float32, the convolutions compute in `dtype`.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -41,66 +43,47 @@ def bias_uniform(fan_in: int):
     return init
 
 
-class Conv(nn.Module):
-    """A k x k convolution with k // 2 cells of padding on every side.
+def Conv(features, kernel=3, stride=1, *, kernel_init=None, frozen=False, **options):  # noqa: N802
+    """flax's convolution with k // 2 cells of padding on every side and our faster gradients.
 
-    Attributes:
+    Args:
       features: output channels.
       kernel: side of the kernel.
       stride: step in both axes.
-      use_bias: whether a bias is added.
       kernel_init: starting values of the kernel; None for kaiming_fan_out.
-      bias_init: starting values of the bias.
       frozen: the kernel is not trained: it lies in the collection "frozen", outside "params".
-      dtype: what the convolution computes in.
+      **options: of nn.Conv.
     """
-
-    features: int
-    kernel: int = 3
-    stride: int = 1
-    use_bias: bool = True
-    kernel_init: nn.initializers.Initializer | None = None
-    bias_init: nn.initializers.Initializer = nn.initializers.zeros
-    frozen: bool = False
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        """[..., H, W, C] -> [..., ceil(H / stride), ceil(W / stride), features] in `dtype`."""
-        kernel = self._kernel((self.kernel, self.kernel, x.shape[-1], self.features))
-        lead = x.shape[:-3]
-        x = x.reshape((-1, *x.shape[-3:])).astype(self.dtype)
-        x = conv2d(x, kernel.astype(self.dtype), self.stride)
-        if self.use_bias:
-            x = x + self.param("bias", self.bias_init, (self.features,)).astype(self.dtype)
-        return x.reshape((*lead, *x.shape[1:]))
-
-    def _kernel(self, shape):
-        init = self.kernel_init or kaiming_fan_out()
-        if not self.frozen:
-            return self.param("kernel", init, shape)
-        return self.variable("frozen", "kernel", lambda: init(self.make_rng("params"), shape)).value
+    return (_FrozenConv if frozen else nn.Conv)(
+        features,
+        (kernel, kernel),
+        stride,
+        kernel // 2,
+        kernel_init=kernel_init or kaiming_fan_out(),
+        conv_general_dilated=_convolve,
+        **options,
+    )
 
 
-class DepthwiseConv(nn.Module):
-    """A k x k convolution of each channel alone, without bias, k // 2 cells of padding.
+def _convolve(x, kernel, strides, padding, *, feature_group_count, **_):
+    """As of jax.lax.conv_general_dilated, of the cases that `Conv` makes."""
+    own = depthwise_conv2d if feature_group_count > 1 else conv2d
+    return own(x, kernel, strides[0])
 
-    Attributes:
-      stride: step in both axes.
-      kernel: side of the kernel.
-      dtype: what the convolution computes in.
-    """
 
-    stride: int = 1
-    kernel: int = 3
-    dtype: jnp.dtype = jnp.float32
+class _FrozenConv(nn.Conv):
+    """A convolution whose kernel lies in the collection "frozen"."""
 
-    @nn.compact
-    def __call__(self, x):
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), C] in `dtype`."""
-        shape = (self.kernel, self.kernel, 1, x.shape[-1])
-        kernel = self.param("kernel", torch_uniform(), shape)
-        return depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+    @nn.nowrap
+    def param(self, name, init, *args, **kwargs):
+        """The kernel as a variable; the bias as ever."""
+        if name != "kernel":
+            return super().param(name, init, *args, **kwargs)
+        return self.variable("frozen", name, lambda: init(self.make_rng("params"), *args)).value
+
+
+# flax's, with the starting values that the original's layers have.
+Dense = functools.partial(nn.Dense, kernel_init=kaiming_fan_out())
 
 
 class FrozenBatchNorm(nn.Module):
@@ -132,6 +115,8 @@ class FrozenBatchNorm(nn.Module):
 class GroupNorm(nn.Module):
     """Group norm over the photograph's cells and the channels of a group, one image at a time.
 
+    flax's, which takes the same mask, is 1.4 times slower on a CPU.
+
     Attributes:
       groups: at most this many groups; fewer where the channels do not divide.
       dtype: of the result; the statistics are float32.
@@ -162,27 +147,6 @@ class GroupNorm(nn.Module):
         return (y * factor + bias).astype(self.dtype)
 
 
-class Dense(nn.Module):
-    """A fully connected layer over the last axis.
-
-    Attributes: as of Conv.
-    """
-
-    features: int
-    kernel_init: nn.initializers.Initializer | None = None
-    bias_init: nn.initializers.Initializer = nn.initializers.zeros
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        """[..., C] -> [..., features]."""
-        kernel = self.param(
-            "kernel", self.kernel_init or kaiming_fan_out(), (x.shape[-1], self.features)
-        )
-        bias = self.param("bias", self.bias_init, (self.features,))
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
-
-
 def norm_layer(kind: str, dtype: jnp.dtype, name: str, epsilon: float = EPSILON) -> nn.Module:
     """The backbone's norm: "frozen_bn" (needs loaded weights) or "group" (from scratch).
 
@@ -195,17 +159,62 @@ def norm_layer(kind: str, dtype: jnp.dtype, name: str, epsilon: float = EPSILON)
     raise ValueError(f"norm is {kind!r}; expected 'frozen_bn' or 'group'")
 
 
+class ConvNorm(nn.Module):
+    """Convolution without bias, norm, activation; what lies outside the photograph becomes 0.
+
+    Attributes:
+      features, kernel, stride, kernel_init, frozen: as of Conv; features 0 is a convolution of each
+        channel alone, of the side `kernel`.
+      norm, epsilon: as of norm_layer.
+      activation: None for none.
+      separable: a convolution of each channel alone, then a 1x1 one.
+      tensorflow: whether a stride of 2 pads as TensorFlow does at even sides, a cell less in front.
+      dtype: what the convolution computes in.
+    """
+
+    features: int
+    kernel: int = 1
+    stride: int = 1
+    norm: str = "frozen_bn"
+    activation: Callable | None = nn.relu
+    kernel_init: nn.initializers.Initializer | None = None
+    frozen: bool = False
+    separable: bool = False
+    tensorflow: bool = False
+    epsilon: float = EPSILON
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, where):
+        """[B, H, W, C], bool[B, h, w, 1] of the result's size -> [B, h, w, features or C]."""
+        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype)
+        init = {"kernel_init": self.kernel_init, "frozen": self.frozen}
+        if self.separable or not self.features:
+            c, alone = x.shape[-1], torch_uniform()
+            layer = conv(
+                c,
+                self.kernel,
+                self.stride,
+                kernel_init=alone,
+                feature_group_count=c,
+                name="depthwise",
+            )
+        else:
+            layer = conv(self.features, self.kernel, self.stride, **init, name="conv")
+        if self.tensorflow and self.stride == 2:
+            x = layer(jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0))))[:, 1:, 1:]
+        else:
+            x = layer(x)
+        if self.separable:
+            x = conv(self.features, 1, **init, name="pointwise")(x)
+        name = "pointwise_norm" if self.separable else "norm"
+        x = norm_layer(self.norm, self.dtype, name=name, epsilon=self.epsilon)(x, where)
+        return jnp.where(where, self.activation(x) if self.activation else x, 0)
+
+
 def upsample2(x):
     """Nearest neighbour: [B, H, W, C] -> [B, 2H, 2W, C]."""
-    b, h, w, c = x.shape
-    x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
-    return x.reshape(b, 2 * h, 2 * w, c)
-
-
-def max_pool2(x):
-    """2x2/2 max pool of [..., H, W, C] with even H and W."""
-    *lead, h, w, c = x.shape
-    return x.reshape(*lead, h // 2, 2, w // 2, 2, c).max(axis=(-4, -2))
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def max_pool3(x, *, before: int = 0):
@@ -214,5 +223,4 @@ def max_pool3(x, *, before: int = 0):
     [B, H, W, C] with even H and W -> [B, H / 2, W / 2, C]. Without cells in front it is a pool
     without padding in ceil mode.
     """
-    padding = ((0, 0), (before, 1), (before, 1), (0, 0))
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+    return nn.max_pool(x, (3, 3), (2, 2), ((before, 1), (before, 1)))

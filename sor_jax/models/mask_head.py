@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sor_jax.models.layers import Conv, Dense, kaiming_fan_out, max_pool2, normal
+from sor_jax.models.layers import Conv, Dense, kaiming_fan_out, normal
 from sor_jax.ops.conv import conv2d
 
 
@@ -78,7 +78,7 @@ class MaskIouHead(nn.Module):
     @nn.compact
     def __call__(self, x, mask_prob):
         """[B, R, S, S, C], probabilities f32[B, R, 2S, 2S] -> IoU f32[B, R]."""
-        mask = max_pool2(mask_prob[..., None]).astype(x.dtype)
+        mask = nn.max_pool(mask_prob[..., None], (2, 2), (2, 2)).astype(x.dtype)
         x = jnp.concatenate([x, mask], axis=-1)
         for i in range(self.depth):
             stride = 2 if i == self.depth - 1 else 1

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.encoder import Encoder
-from sor_jax.models.layers import Conv, Dense, max_pool2, normal
+from sor_jax.models.layers import Conv, Dense, normal
 from sor_jax.structures import NUM_RANKS
 
 POSITIONS = ("none", "maps", "center", "box", "grid", "grid_scale")
@@ -119,7 +119,7 @@ class RankingHead(nn.Module):
         features, maps = pooled[..., :-2], pooled[..., -2:]
         parts = [features]
         if self.mask_channel:
-            parts.append(max_pool2(mask_prob[..., None]).astype(features.dtype))
+            parts.append(nn.max_pool(mask_prob[..., None], (2, 2), (2, 2)).astype(features.dtype))
         if self.position == "maps":
             embedded = nn.relu(self.position_conv(maps))
             self.sow("intermediates", "position", embedded)

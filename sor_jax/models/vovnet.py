@@ -6,14 +6,7 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sor_jax.models.layers import (
-    Conv,
-    DepthwiseConv,
-    bias_uniform,
-    max_pool3,
-    norm_layer,
-    torch_uniform,
-)
+from sor_jax.models.layers import ConvNorm, bias_uniform, max_pool3, torch_uniform
 from sor_jax.ops.coords import inside_each
 
 
@@ -48,43 +41,6 @@ VOVNETS = {
     "vovnet39": VoVNetSpec(),
     "vovnet57": VoVNetSpec(blocks=(1, 1, 4, 3)),
 }
-
-
-class ConvNormRelu(nn.Module):
-    """Convolution without bias, norm, ReLU; what lies outside the photograph becomes 0.
-
-    Attributes:
-      features, kernel, stride, dtype: as of Conv.
-      norm: "frozen_bn" or "group".
-      depthwise: a 3x3 convolution of each channel alone, then a 1x1 one.
-    """
-
-    features: int
-    kernel: int = 3
-    stride: int = 1
-    norm: str = "frozen_bn"
-    depthwise: bool = False
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x, where):
-        """[B, H, W, C], bool[B, h, w, 1] of the result's size -> [B, h, w, features]."""
-        kernel, stride, name = self.kernel, self.stride, "conv"
-        if self.depthwise:
-            x = DepthwiseConv(stride, dtype=self.dtype, name="depthwise")(x)
-            kernel, stride, name = 1, 1, "pointwise"
-        x = Conv(
-            self.features,
-            kernel,
-            stride,
-            use_bias=False,
-            kernel_init=torch_uniform(),
-            dtype=self.dtype,
-            name=name,
-        )(x)
-        name = "pointwise_norm" if self.depthwise else "norm"
-        x = norm_layer(self.norm, self.dtype, name=name)(x, where)
-        return jnp.where(where, nn.relu(x), 0)
 
 
 class SqueezeExcite(nn.Module):
@@ -124,15 +80,15 @@ class OsaBlock(nn.Module):
     @nn.compact
     def __call__(self, x, where):
         """[B, H, W, C] -> [B, H, W, out]."""
-        unit = functools.partial(ConvNormRelu, norm=self.norm, dtype=self.dtype)
+        unit = _unit(self)
         outputs, y = [x], x
         if self.depthwise and x.shape[-1] != self.conv:
-            y = unit(self.conv, 1, name="reduction")(y, where)
+            y = unit(self.conv, name="reduction")(y, where)
         for i in range(self.layers):
-            y = unit(self.conv, depthwise=self.depthwise, name=f"layer_{i}")(y, where)
+            y = unit(self.conv, 3, separable=self.depthwise, name=f"layer_{i}")(y, where)
             outputs.append(y)
         y = jnp.concatenate(outputs, axis=-1)
-        y = unit(self.out, 1, name="concat")(y, where)
+        y = unit(self.out, name="concat")(y, where)
         y = SqueezeExcite(dtype=self.dtype, name="ese")(y, where)
         return x + y if self.identity else y
 
@@ -164,21 +120,13 @@ class VoVNet(nn.Module):
         Returns:
           [stem, stage 2, .. stage 5] with strides 4, 4, 8, 16, 32, 0 outside the photograph.
         """
-        spec = self.spec
+        spec, unit = self.spec, _unit(self)
         wheres = inside_each(valid_hw, x.shape[1:3], (2, 4, 8, 16, 32))
         for i, (features, stride, at) in enumerate(
             zip(spec.stem, (2, 1, 2), (2, 2, 4), strict=True)
         ):
-            layer = ConvNormRelu(
-                features,
-                3,
-                stride,
-                norm=self.norm,
-                depthwise=spec.depthwise and i > 0,
-                dtype=self.dtype,
-                name=f"stem_{i + 1}",
-            )
-            x = layer(x, wheres[at])
+            separable, name = spec.depthwise and i > 0, f"stem_{i + 1}"
+            x = unit(features, 3, stride, separable=separable, name=name)(x, wheres[at])
         maps = [x]
         block_type = nn.remat(OsaBlock) if self.remat else OsaBlock
         for i, blocks in enumerate(spec.blocks):
@@ -197,3 +145,9 @@ class VoVNet(nn.Module):
                 x = block(x, wheres[2 ** (i + 2)])
             maps.append(x)
         return maps
+
+
+def _unit(module):
+    """The ConvNorm of a block or body, with its norm and dtype."""
+    init = torch_uniform()
+    return functools.partial(ConvNorm, norm=module.norm, kernel_init=init, dtype=module.dtype)

@@ -5,16 +5,18 @@ Names and shapes are stated here a second time, on their own: not read from the 
 
 import functools
 import importlib
+import math
 import pathlib
 
 import jax
 import pytest
 
 from sor_jax import build
-from sor_jax.convert.families import MASK_RCNN
+from sor_jax.convert.families import MASK_RCNN, RESNET
 from sor_jax.convert.fit import FRESH, MAPPED, UNUSED, fit
 from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint
+from sor_jax.convert.readers.errors import CheckpointError
 from tests.convert import networks
 
 BLOCKS = {"r50": (3, 4, 6, 3), "r101": (3, 4, 23, 3)}
@@ -100,9 +102,10 @@ def coco(kind):
     return shapes | anchors
 
 
-def expected(kind, frozen_stages=2):
+def expected(kind, frozen_stages=2, backbone=None):
     config = importlib.import_module(f"configs.mask_rcnn_{kind}").get_config()
     config.model.frozen_stages = frozen_stages
+    config.model.backbone = backbone or config.model.backbone
     config.init_from = "somewhere"
     model = build.build_model(config)
     return jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
@@ -135,3 +138,56 @@ def test_bodies_trained_on_imagenet(kind):
     assert {entry.theirs for entry in result.of(UNUSED)} == {"conv1_b", "fc1000_w", "fc1000_b"}
     assert len(result.of(MAPPED)) == len(arrays) - 3
     assert not any("backbone" in entry.ours for entry in result.of(FRESH))
+
+
+def torchvision_body(kind):
+    """torchvision's and timm's names, with the classifier and the counters."""
+    leaves = ("weight", "bias", "running_mean", "running_var")
+
+    def convolution(stage, block, which):
+        path = f"layer{stage - 1}.{block}."
+        conv, norm = (f"conv{which}", f"bn{which}") if which else ("downsample.0", "downsample.1")
+        return f"{path}{conv}.weight", f"{path}{norm}.", leaves
+
+    shapes = body(kind, ("conv1.weight", "bn1.", leaves), convolution)
+    counters = {f"{name.removesuffix('running_var')}num_batches_tracked": ()
+                for name in shapes if name.endswith("running_var")}  # fmt: skip
+    return shapes | counters | {"fc.weight": (1000, 2048), "fc.bias": (1000,)}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_bodies_of_torchvision_and_timm(kind):
+    """torchvision's resnet50 has 25,557,032 parameters and resnet101 44,549,160."""
+    shapes = torchvision_body(kind)
+    published = {"r50": 25_557_032, "r101": 44_549_160}[kind]
+    trained = [s for n, s in shapes.items() if "running" not in n and "num_batches" not in n]
+    assert sum(math.prod(shape) for shape in trained) == published
+    arrays = networks.zeros(shapes)
+    family, checkpoint, _ = recognise(Checkpoint(pathlib.Path("a"), "", arrays))
+    assert family is RESNET
+    assert family.normalisation(checkpoint).pixel_order == "rgb"
+    rest = ["pyramid,rpn,box,mask,ranking"]
+    backbone = f"resnet{kind[1:]}_v1.5"
+    result = fit(arrays, family, expected(kind, backbone=backbone), allow_missing=rest)
+    assert {entry.status for entry in result.entries} == {MAPPED, FRESH, UNUSED}
+    assert all("num_batches" in e.theirs or "fc." in e.theirs for e in result.of(UNUSED))
+    assert not any("backbone" in entry.ours for entry in result.of(FRESH))
+
+
+def test_weights_for_a_stride_in_another_place_are_refused():
+    """Names and shapes are equal, so nothing else would tell."""
+    RESNET.check_body("resnet50_v1.5")
+    MASK_RCNN.check_body("resnet50")
+    with pytest.raises(ValueError, match="'resnet50': .*expected one of resnet50_v1.5"):
+        RESNET.check_body("resnet50")
+    with pytest.raises(ValueError, match="'resnet101_v1.5': .*resnet101"):
+        MASK_RCNN.check_body("resnet101_v1.5")
+
+
+@pytest.mark.parametrize(
+    "name", ["layer1.0.se.conv_reduce.weight", "conv1.3.weight", "layer2.0.downsample.2.weight"]
+)
+def test_relatives_of_resnet_with_other_layers_are_refused(name):
+    arrays = networks.zeros(torchvision_body("r50") | {name: (64, 64, 1, 1)})
+    with pytest.raises(CheckpointError, match=f"a layer that ours has not .{name}"):
+        RESNET.normalisation(Checkpoint(pathlib.Path("a"), "", arrays))

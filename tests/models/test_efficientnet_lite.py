@@ -8,12 +8,12 @@ import pytest
 from sor_jax.models.efficientnet_lite import (
     EFFICIENTNET_LITES,
     Classifier,
-    ConvNorm,
     EfficientNetLite,
     InvertedResidual,
     LiteSpec,
     StageSpec,
 )
+from sor_jax.models.layers import ConvNorm
 from sor_jax.ops.depthwise import depthwise_conv2d, grouped, shifted
 
 LITE0 = EFFICIENTNET_LITES["efficientnet_lite0"]
@@ -106,7 +106,7 @@ def test_both_forms_have_the_same_gradient(side, stride, hw):
 def test_strides_pad_less_before_than_behind(side):
     """TensorFlow's rule at even sides: side - 2 cells in all, the smaller half before."""
     x, where = normal(1, 6, 8, 2), np.ones((1, 3, 4, 1), bool)
-    unit = ConvNorm(0, side, 2, relu6=False)
+    unit = ConvNorm(0, side, 2, activation=None, tensorflow=True, epsilon=1e-3)
     variables = unit.init(jax.random.key(0), x, where)
     got = unit.apply(variables, x, where)
     kernel = np.asarray(variables["params"]["depthwise"]["kernel"])[:, :, 0]

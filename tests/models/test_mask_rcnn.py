@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.signal
 
 from configs.reference import mask_rcnn
 from sor_jax import build
 from sor_jax.models.fpn import FeaturePyramid
-from sor_jax.models.resnet import RESNETS, ResNet, ResNetSpec
+from sor_jax.models.resnet import RESNETS, Bottleneck, ResNet, ResNetSpec
 from tests.models.test_parts import count, shapes
 
 
@@ -39,7 +40,10 @@ def test_parameters_of_the_original(config, total, trained):
     assert "iou" not in params
 
 
-@pytest.mark.parametrize(("name", "total"), [("resnet50", 23_454_912), ("resnet101", 42_394_816)])
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [("resnet50", 23_454_912), ("resnet101", 42_394_816), ("resnet50_v1.5", 23_454_912)],
+)
 def test_bodies(name, total):
     body = ResNet(RESNETS[name], frozen_stages=0)
     x, hw = jnp.zeros((2, 64, 96, 3)), jnp.array([[64, 96], [40, 50]])
@@ -49,6 +53,40 @@ def test_bodies(name, total):
         out, (4, 4, 8, 16, 32), (64, 256, 512, 1024, 2048), strict=True
     ):
         assert stage.shape == (2, 64 // stride, 96 // stride, width)
+
+
+def convolved(x, kernel, stride):
+    """[h, w, C] by scipy, every channel apart; k // 2 cells of zeros around."""
+    pad = kernel.shape[0] // 2
+    padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
+    out = [
+        sum(
+            scipy.signal.correlate2d(padded[..., c], kernel[..., c, d], "valid")
+            for c in range(x.shape[-1])
+        )
+        for d in range(kernel.shape[-1])
+    ]
+    return np.stack(out, axis=-1)[::stride, ::stride]
+
+
+@pytest.mark.parametrize("stride_in_3x3", [False, True])
+def test_where_a_block_has_its_stride(stride_in_3x3):
+    """In the first convolution as in the paper, or in the 3x3 one as torchvision has it."""
+    rng = np.random.default_rng(0)
+    x = np.abs(rng.normal(size=(6, 8, 4))).astype(np.float32)
+    block = Bottleneck(2, 2, stride_in_3x3)
+    where = np.ones((1, 6, 8, 1), bool), np.ones((1, 3, 4, 1), bool)
+    variables = block.init(jax.random.key(0), x[None], *where)
+    kernel = {name: np.asarray(unit["conv"]["kernel"])
+              for name, unit in variables["params"].items()}  # fmt: skip
+    first, second = (1, 2) if stride_in_3x3 else (2, 1)
+    scale = 1 / np.sqrt(1 + 1e-5)  # of a norm as it starts
+    y = np.maximum(convolved(x, kernel["unit1"], first) * scale, 0)
+    y = np.maximum(convolved(y, kernel["unit2"], second) * scale, 0)
+    y = convolved(y, kernel["unit3"], 1) * scale
+    expected = np.maximum(y + convolved(x, kernel["shortcut"], 2) * scale, 0)
+    got = block.apply(variables, x[None], *where)[0]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_from_scratch_nothing_is_frozen():

@@ -9,6 +9,7 @@ import numpy as np
 from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.rename import Row, translate
+from sor_jax.models.resnet import RESNETS
 
 
 class Place(NamedTuple):
@@ -51,6 +52,8 @@ class Family:
       rows: the rename table; where several rows fit, the first counts.
       signature: the name of an array that any checkpoint of the family has; several, any of which.
       normalisation: checkpoint -> the input that the weights expect.
+      stride_in_3x3: of ResNets, where their blocks have the stride, as of ResNetSpec: either way
+        the arrays have the same names and shapes. None of other networks.
       class_shaped: our paths whose last axis counts the classes.
       not_weights: ending of a name -> what it is, of arrays in the file that are no weights.
       fill: (our path, its shape, what the file gave) -> Filled or None.
@@ -61,9 +64,22 @@ class Family:
     rows: tuple[Row, ...]
     signature: tuple[str, ...]
     normalisation: Callable[[Checkpoint], Normalisation]
+    stride_in_3x3: bool | None = None
     class_shaped: tuple[str, ...] = ()
     not_weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fill: Callable[[str, tuple, Mapping], Filled | None] = fills_nothing
+
+    def check_body(self, backbone: str) -> None:
+        """Raises ValueError where the weights would fit a ResNet that computes something else."""
+        spec, wanted = RESNETS.get(backbone), self.stride_in_3x3
+        if spec is None or wanted is None or spec.stride_in_3x3 == wanted:
+            return
+        fitting = [name for name, other in RESNETS.items() if other.stride_in_3x3 == wanted]
+        raise ValueError(
+            f"config.model.backbone is {backbone!r}: its blocks have their stride in "
+            f"{'the first 1x1' if wanted else 'the 3x3'} convolution, those of {self.name} in "
+            f"{'the 3x3' if wanted else 'the first 1x1'}; expected one of {', '.join(fitting)}"
+        )
 
     def no_weight(self, name: str) -> str | None:
         """What the array that they call `name` is if it is no weight, else None."""

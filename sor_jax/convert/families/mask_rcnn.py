@@ -74,6 +74,7 @@ MASK_RCNN = Family(
     ),
     signature=("backbone.bottom_up.stem.conv1.weight", "res2_0_branch2a_w"),
     normalisation=normalisation,
+    stride_in_3x3=False,
     class_shaped=kernels_and_biases("box/class_logit", "box/delta", "mask/predictor"),
     not_weights={
         **NOT_WEIGHTS,

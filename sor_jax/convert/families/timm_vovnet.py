@@ -5,18 +5,16 @@ only the last block of a stage: in the others our gate is set open, which is the
 """
 
 import dataclasses
-import json
 import re
 
 import numpy as np
 
 from sor_jax.checkpoints.provenance import Normalisation
+from sor_jax.convert.families import imagenet
 from sor_jax.convert.families.family import Family, Filled
 from sor_jax.convert.readers import Checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
 from sor_jax.convert.rename import Row, frozen_norm, layer
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _57B = "stages.2.blocks.3.conv_concat.conv.weight"  # no other has four blocks there
 _99B = "stages.2.blocks.4.conv_concat.conv.weight"
@@ -54,19 +52,8 @@ def _rows(unit) -> tuple[Row, ...]:
 
 def _normalisation(checkpoint: Checkpoint) -> Normalisation:
     """From the config.json that timm publishes beside a file, else what timm trained it with."""
-    beside = checkpoint.path.with_name("config.json")
-    mean, std = _HALF if _57B in checkpoint.arrays and _99B not in checkpoint.arrays else _IMAGENET
-    if beside.is_file():
-        try:
-            facts = json.loads(beside.read_text())["pretrained_cfg"]
-            mean, std = facts["mean"], facts["std"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{beside} does not say pretrained_cfg.mean and .std ({error!r}); it must be the "
-                "one that was published with the weights, or not be there"
-            ) from error
-    mean, std = (tuple(round(255 * value, 6) for value in part) for part in (mean, std))
-    return Normalisation("rgb", mean, std)
+    halves = _57B in checkpoint.arrays and _99B not in checkpoint.arrays
+    return imagenet.normalisation(checkpoint, *(_HALF if halves else ()))
 
 
 def _open_gate(path, shape, found) -> Filled | None:
