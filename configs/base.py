@@ -65,7 +65,7 @@ def get_config() -> ConfigDict:
             "accumulate": 1,  # parts that a batch is computed in, with the numbers of the whole
             "ema": 0.0,  # decay of a mean of the weights, which is then what is evaluated
             "remat": False,  # compute activations again instead of keeping them: slower, smaller
-            "dtype": "float32",  # or "bfloat16"
+            "dtype": "float32",  # or "bfloat16"; "auto": bfloat16 but on a CPU
             "log_every": 20,
             "eval_every": 3000,
             "checkpoint_every": 1000,

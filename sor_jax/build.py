@@ -24,7 +24,7 @@ from sor_jax.models.segmenter import Segmenter
 from sor_jax.models.vovnet import VOVNETS, VoVNet
 from sor_jax.structures import Boxes
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DTYPES = ("float32", "bfloat16", "auto")
 UNCLIPPED_EXTENT = 4.0  # image sizes that boxes reach where nothing clips them
 DETECTORS = ("centermask", "mask_rcnn")
 
@@ -32,7 +32,7 @@ DETECTORS = ("centermask", "mask_rcnn")
 def build_model(config) -> Segmenter:
     """The network that config.model and config.train.dtype describe."""
     model = config.model
-    dtype = DTYPES[_one_of(config.train.dtype, DTYPES, "config.train.dtype")]
+    dtype = compute_dtype(config.train.dtype)
     _one_of(model.detector, DETECTORS, "config.model.detector")
     shared = {
         "backbone": _build_backbone(config, dtype),
@@ -65,6 +65,23 @@ def build_model(config) -> Segmenter:
         iou=MaskIouHead(**model.iou, dtype=dtype),
         **shared,
     )
+
+
+def compute_dtype(name: str) -> jnp.dtype:
+    """What config.train.dtype means here; "auto" is bfloat16 on accelerators, float32 on a CPU."""
+    _one_of(name, DTYPES, "config.train.dtype")
+    if name == "float32":
+        return jnp.float32
+    on_cpu = jax.default_backend() == "cpu"
+    if name == "auto":
+        return jnp.float32 if on_cpu else jnp.bfloat16
+    if on_cpu:
+        told = (
+            "config.train.dtype is 'bfloat16': a CPU computes it at float32's rate at best and has "
+            "to convert besides; 'auto' takes it on accelerators only"
+        )
+        logging.log_first_n(logging.WARNING, told, 1)
+    return jnp.bfloat16
 
 
 def _build_backbone(config, dtype) -> nn.Module:

@@ -14,11 +14,8 @@ def focal_loss(
 
     Takes logit f32[..., P] and positive bool[..., P].
     """
-    wrong = jnp.where(positive, -1.0, 1.0) * read(logit, where)  # logit of the wrong answer
-    cross_entropy = jax.nn.softplus(wrong)
-    # p_wrong ** gamma by way of its logarithm, which has no pole at p_wrong = 0.
-    weight = jnp.where(positive, alpha, 1 - alpha) * jnp.exp(-gamma * jax.nn.softplus(-wrong))
-    total, _ = masked_sum(weight * cross_entropy, where)
+    loss = optax.losses.sigmoid_focal_loss(read(logit, where), positive, alpha=alpha, gamma=gamma)
+    total, _ = masked_sum(loss, where)
     return total, jnp.sum(positive & where, dtype=jnp.float32)
 
 

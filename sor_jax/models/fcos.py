@@ -17,7 +17,8 @@ class FcosHead(nn.Module):
       channels: width of the towers.
       depth: convolutions in a tower.
       prior: class probability at the start of training.
-      dtype: what convolutions compute in.
+      dtype: what the towers compute in; the three outputs are float32, or thousands of scores
+        would be equal and boxes off by a pixel.
     """
 
     channels: int = 256
@@ -38,17 +39,20 @@ class FcosHead(nn.Module):
           DenseOutputs with the levels concatenated, float32.
         """
 
-        def conv(features, name, bias=0.0):
+        def conv(features, name, bias=0.0, dtype=jnp.float32):
             return Conv(
                 features,
                 kernel_init=normal(0.01),
                 bias_init=nn.initializers.constant(bias),
-                dtype=self.dtype,
+                dtype=dtype,
                 name=name,
             )
 
         def tower(name):
-            convs = [conv(self.channels, f"{name}_tower_{i}") for i in range(self.depth)]
+            convs = [
+                conv(self.channels, f"{name}_tower_{i}", dtype=self.dtype)
+                for i in range(self.depth)
+            ]
             norms = [
                 GroupNorm(dtype=self.dtype, name=f"{name}_norm_{i}") for i in range(self.depth)
             ]
@@ -67,7 +71,7 @@ class FcosHead(nn.Module):
                 for layer, norm in layers:
                     x = jnp.where(where, nn.relu(norm(layer(x), where)), 0)
                 trunk[name] = x
-            box = nn.relu(to_box(trunk["box"]).astype(jnp.float32) * scale[i])
+            box = nn.relu(to_box(trunk["box"]) * scale[i])
             outputs.append((to_class(trunk["class"]), box, to_centerness(trunk["box"])))
         classes, boxes, centerness = (_points(maps) for maps in zip(*outputs, strict=True))
         return DenseOutputs(classes[..., 0], boxes, centerness[..., 0])
@@ -76,4 +80,4 @@ class FcosHead(nn.Module):
 def _points(maps):
     """Concatenates maps [B, h, w, C] to f32[B, P, C]."""
     flat = [m.reshape(m.shape[0], -1, m.shape[-1]) for m in maps]
-    return jnp.concatenate(flat, axis=1).astype(jnp.float32)
+    return jnp.concatenate(flat, axis=1)

@@ -67,7 +67,7 @@ class MaskIouHead(nn.Module):
       channels: width of the convolutions; the last of them has stride 2.
       depth: number of convolutions.
       hidden: width of the two fully connected layers.
-      dtype: what layers compute in.
+      dtype: what layers compute in, but the last: the IoU is float32.
     """
 
     channels: int = 256
@@ -87,5 +87,4 @@ class MaskIouHead(nn.Module):
         x = x.reshape(*x.shape[:-3], -1)
         for i in range(2):
             x = nn.relu(Dense(self.hidden, dtype=self.dtype, name=f"fc{i + 1}")(x))
-        x = Dense(1, kernel_init=normal(0.01), dtype=self.dtype, name="iou")(x)
-        return x[..., 0].astype(jnp.float32)
+        return Dense(1, kernel_init=normal(0.01), dtype=jnp.float32, name="iou")(x)[..., 0]

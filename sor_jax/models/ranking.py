@@ -26,7 +26,8 @@ class RankingHead(nn.Module):
       layers, heads, ffn, activation, dropout: the Transformer encoder's.
       center_grid, scale_grid: cells per side of the learnt grids.
       slipped_height: use (y1 + y0) / H in place of the height, as the original's "box" does.
-      dtype: what layers compute in; logits are float32.
+      dtype: what layers compute in. Those that read the coordinate maps, and the rank layer, are
+        float32: bfloat16 knows 256 places across half a photograph.
     """
 
     position: str = "maps"
@@ -50,10 +51,11 @@ class RankingHead(nn.Module):
         if self.position not in POSITIONS:
             raise ValueError(f"position is {self.position!r}; expected one of {POSITIONS}")
         if self.position == "maps":
-            self.position_conv = Conv(2, dtype=self.dtype)
+            self.position_conv = Conv(2, dtype=jnp.float32)
         for i in range(self.depth):
             stride = 2 if i == self.depth - 1 else 1
-            setattr(self, f"conv{i + 1}", Conv(self.channels, stride=stride, dtype=self.dtype))
+            dtype = self._input_dtype() if i == 0 else self.dtype
+            setattr(self, f"conv{i + 1}", Conv(self.channels, stride=stride, dtype=dtype))
         for i, width in enumerate(self.hidden):
             setattr(self, f"fc{i + 1}", Dense(width, dtype=self.dtype))
         grid = nn.initializers.uniform(1.0)
@@ -72,7 +74,7 @@ class RankingHead(nn.Module):
                 dropout=self.dropout,
                 dtype=self.dtype,
             )
-        self.rank = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=self.dtype)
+        self.rank = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=jnp.float32)
 
     def __call__(self, pooled, mask_prob, boxes, valid_hw, *, train: bool = False):
         """Ranks the regions of each image against each other: `tokens`, then `interact`."""
@@ -112,7 +114,10 @@ class RankingHead(nn.Module):
         """
         if self.interaction:
             tokens = self.encoder(tokens, valid, train=train)
-        return self.rank(tokens).astype(jnp.float32)
+        return self.rank(tokens)
+
+    def _input_dtype(self):
+        return jnp.float32 if self.position == "maps" else self.dtype
 
     def _region(self, pooled, mask_prob):
         """The input of the convolutions, in the original's order of channels."""
@@ -124,7 +129,7 @@ class RankingHead(nn.Module):
             embedded = nn.relu(self.position_conv(maps))
             self.sow("intermediates", "position", embedded)
             parts += [maps, embedded]
-        return jnp.concatenate([p.astype(self.dtype) for p in parts], axis=-1)
+        return jnp.concatenate([p.astype(self._input_dtype()) for p in parts], axis=-1)
 
     def _place(self, tokens, xyxy, valid_hw):
         """Adds or concatenates what "center", "box", "grid" and "grid_scale" say of the box."""

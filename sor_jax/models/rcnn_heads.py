@@ -13,7 +13,7 @@ class RpnHead(nn.Module):
     Attributes:
       channels: width of its 3x3 convolution.
       ratios: anchors of a cell.
-      dtype: what convolutions compute in.
+      dtype: what the 3x3 convolution computes in; the 1x1 ones are float32.
     """
 
     channels: int = 256
@@ -24,11 +24,10 @@ class RpnHead(nn.Module):
     def __call__(self, levels) -> AnchorOutputs:
         """List of [B, h, w, C], fine to coarse -> AnchorOutputs [B, A], float32."""
 
-        def conv(features, kernel, name):
-            init = normal(0.01)
-            return Conv(features, kernel, kernel_init=init, dtype=self.dtype, name=name)
+        def conv(features, kernel, name, dtype=jnp.float32):
+            return Conv(features, kernel, kernel_init=normal(0.01), dtype=dtype, name=name)
 
-        trunk = conv(self.channels, 3, "conv")
+        trunk = conv(self.channels, 3, "conv", self.dtype)
         to_objectness = conv(self.ratios, 1, "objectness")
         to_delta = conv(4 * self.ratios, 1, "delta")  # of ratio a: channels 4a .. 4a + 3
         logits, deltas = [], []
@@ -36,10 +35,7 @@ class RpnHead(nn.Module):
             x = nn.relu(trunk(level))
             logits.append(to_objectness(x).reshape(len(x), -1))
             deltas.append(to_delta(x).reshape(len(x), -1, 4))
-        return AnchorOutputs(
-            jnp.concatenate(logits, axis=1).astype(jnp.float32),
-            jnp.concatenate(deltas, axis=1).astype(jnp.float32),
-        )
+        return AnchorOutputs(jnp.concatenate(logits, axis=1), jnp.concatenate(deltas, axis=1))
 
 
 class BoxHead(nn.Module):
@@ -47,7 +43,7 @@ class BoxHead(nn.Module):
 
     Attributes:
       hidden: their width.
-      dtype: what they compute in.
+      dtype: what they compute in; the two outputs are float32.
     """
 
     hidden: int = 1024
@@ -61,6 +57,6 @@ class BoxHead(nn.Module):
             init = torch_uniform(3.0)
             layer = Dense(self.hidden, kernel_init=init, dtype=self.dtype, name=f"fc{i + 1}")
             x = nn.relu(layer(x))
-        logit = Dense(2, kernel_init=normal(0.01), dtype=self.dtype, name="class_logit")(x)
-        delta = Dense(4, kernel_init=normal(0.001), dtype=self.dtype, name="delta")(x)
-        return RegionBoxes(logit.astype(jnp.float32), delta.astype(jnp.float32))
+        logit = Dense(2, kernel_init=normal(0.01), dtype=jnp.float32, name="class_logit")(x)
+        delta = Dense(4, kernel_init=normal(0.001), dtype=jnp.float32, name="delta")(x)
+        return RegionBoxes(logit, delta)

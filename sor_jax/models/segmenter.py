@@ -69,16 +69,22 @@ class Segmenter(nn.Module):
         return self.pyramid(stages[-len(self.roi_levels) :], valid_hw)
 
     def pool(self, levels, boxes: Boxes, valid_hw):
-        """Pools features and coordinate maps of regions.
+        """Pools features and coordinate maps of regions; the maps in float32 at any dtype.
 
         Returns:
           ([B, R, 14, 14, C + 2], i32[] regions that needed more points than are bounded for).
         """
-        maps = [
-            jnp.concatenate([f, coordinate_maps(valid_hw, f.shape[1:3], s).astype(f.dtype)], -1)
-            for f, s in zip(levels[: len(self.roi_levels)], self.strides, strict=False)
+        levels = levels[: len(self.roi_levels)]
+        places = [
+            coordinate_maps(valid_hw, level.shape[1:3], stride)
+            for level, stride in zip(levels, self.strides, strict=False)
         ]
-        return self._pool(maps, boxes, valid_hw, POOLED_SIDE)
+        if levels[0].dtype == jnp.float32:  # at once, which is faster
+            maps = [jnp.concatenate(pair, -1) for pair in zip(levels, places, strict=True)]
+            return self._pool(maps, boxes, valid_hw, POOLED_SIDE)
+        features, undersampled = self._pool(levels, boxes, valid_hw, POOLED_SIDE)
+        places, _ = self._pool(places, boxes, valid_hw, POOLED_SIDE)
+        return jnp.concatenate([features.astype(jnp.float32), places], -1), undersampled
 
     def _pool(self, maps, boxes: Boxes, valid_hw, out):
         strides = self.strides[: len(self.roi_levels)]

@@ -175,6 +175,8 @@ def test_bfloat16_ranks_the_same(case, record_property):
         record_property(f"bfloat16 {name}", value)
         assert value <= bound[name], f"{name}: {value}"
     np.testing.assert_array_equal(ranks(case, outputs["sor.logits"]), case.arrays()["pred_ranks"])
+    if "pos" in case.names():
+        assert case.max_error("pos", outputs["pos"]) <= 1e-4  # as in float32
 
 
 def ranks(case, logits):

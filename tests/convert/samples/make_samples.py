@@ -1,4 +1,5 @@
-"""How the files beside this one were written: by PyTorch 2.13, safetensors 0.8 and timm 1.0.
+"""How the files beside this one were written: by PyTorch 2.13, safetensors 0.8 and timm 1.0;
+torchvision_tiny by PyTorch 2.14 and torchvision 0.29.
 
 python make_samples.py    # in an environment of its own; the project needs none of these
 """
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from timm.models.vovnet import VovNet
+from torchvision.models.resnet import Bottleneck, ResNet
 
 HERE = pathlib.Path(__file__).parent
 TINY = {
@@ -64,6 +66,37 @@ def main():
               HERE / "tensors.safetensors", metadata={"format": "pt"})  # fmt: skip
     for name, cfg in (("timm_tiny", TINY), ("timm_tiny_dw", TINY_DW)):
         write_timm(name, cfg)
+    write_torchvision("torchvision_tiny")
+
+
+def write_torchvision(name):
+    """A ResNet of torchvision's blocks with a sixteenth of the channels, and its maps."""
+    torch.manual_seed(2)
+    model = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=3)
+    model.inplanes = 4
+    model.conv1 = torch.nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False)
+    model.bn1 = torch.nn.BatchNorm2d(4)
+    for i, blocks in enumerate((2, 1, 1, 1)):
+        layer = model._make_layer(Bottleneck, 4 * 2**i, blocks, stride=1 if i == 0 else 2)
+        setattr(model, f"layer{i + 1}", layer)
+    model.fc = torch.nn.Linear(128, 3)
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if key.endswith("running_var"):
+                value.uniform_(0.5, 1.5)
+            elif value.ndim == 1 and value.dtype == torch.float32:
+                value.add_(0.3 * torch.randn_like(value))
+    model = model.half().float().eval()  # so that the file can be one of float16
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), np.uint8)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = (torch.tensor(image) / 255 - mean[:, None, None]) / std[:, None, None]
+    with torch.no_grad():
+        maps = [model.maxpool(model.relu(model.bn1(model.conv1(x))))]
+        for i in range(4):
+            maps.append(getattr(model, f"layer{i + 1}")(maps[-1]))
+    torch.save(model.half().state_dict(), HERE / f"{name}.pth")
+    stages = {f"stage{i + 1}": m.numpy() for i, m in enumerate(maps)}
+    np.savez_compressed(HERE / f"{name}.npz", **stages)
 
 
 def write_timm(name, cfg):
