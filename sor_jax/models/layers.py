@@ -115,7 +115,7 @@ class FrozenBatchNorm(nn.Module):
 class GroupNorm(nn.Module):
     """Group norm over the photograph's cells and the channels of a group, one image at a time.
 
-    flax's, which takes the same mask, is 1.4 times slower on a CPU.
+    Not flax's, which wants the mask once a channel and takes 1.2 times as long on a CPU.
 
     Attributes:
       groups: at most this many groups; fewer where the channels do not divide.
