@@ -64,8 +64,9 @@ def load(
     if is_exported(folder):
         exported = read_exported(folder)
         variables, config, card = exported.variables, exported.config, exported.card
+        _refuse_a_start(folder, card.get("fresh"))
     else:
-        variables, config = _trained(folder)
+        variables, config = read_trained(folder)
         card = {}
     if not config.get("loss", {}).get("rank_weight", 1.0):
         raise ValueError(
@@ -177,8 +178,8 @@ class Ranker:
         return detections
 
 
-def _trained(folder: pathlib.Path):
-    """Variables and config of a training run or of converted weights in orbax's format."""
+def read_trained(folder: str | os.PathLike) -> tuple[Any, Any]:
+    """Variables and config of a training run, or of one of its checkpoints."""
     import jax
 
     from sor_jax.build import build_model, init_variables
@@ -187,19 +188,24 @@ def _trained(folder: pathlib.Path):
     from sor_jax.checkpoints.saved import FOLDER
     from sor_jax.checkpoints.weights import load_variables
 
-    workdir = folder.absolute()
-    workdir = workdir.parents[1] if workdir.parent.name == FOLDER else workdir
+    workdir = folder = pathlib.Path(folder).absolute()
+    if workdir.parent.name == FOLDER:
+        workdir = workdir.parents[1]
     config = read_config(workdir)
     provenance = read_provenance(folder)
-    if provenance and provenance.fresh:
-        raise ValueError(
-            f"{folder} is a start for training, not a whole model: it lacks "
-            f"{', '.join(provenance.fresh[:4])}, .."
-        )
+    _refuse_a_start(folder, provenance and provenance.fresh)
     config = with_normalisation(config, provenance)
     config.init_from = str(folder)  # so that nobody warns of a start without weights
     start = functools.partial(init_variables, build_model(config), config)
     return load_variables(folder, jax.eval_shape(start, jax.random.key(0))), config
+
+
+def _refuse_a_start(folder, fresh) -> None:
+    if fresh:
+        raise ValueError(
+            f"{folder} is a start for training, not a whole model: it lacks "
+            f"{', '.join(list(fresh)[:4])}, .."
+        )
 
 
 def _set(config, *, threshold, rank_rule):

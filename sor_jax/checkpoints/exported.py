@@ -23,7 +23,6 @@ from sor_jax.files import write_json, write_whole
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
-_OF_THIS_MACHINE = ("init_from", "data.root", "data.cache_dir", "data.mixture")
 _OF_THE_ORIGINAL = (
     "mask_channel",
     "raw_mask",
@@ -56,15 +55,21 @@ def is_exported(folder: str | os.PathLike) -> bool:
 
 
 def write_exported(
-    folder: str | os.PathLike, variables: Any, fields: dict[str, Any], card: dict[str, Any]
+    folder: str | os.PathLike,
+    variables: Any,
+    fields: dict[str, Any],
+    card: dict[str, Any],
+    *,
+    dtype: str = "float16",
 ) -> None:
     """Writes such a folder; card.json comes last, so that a folder that has one is whole.
 
     Args:
       folder: is made where it is missing.
-      variables: {"params": .., "frozen": ..}; written in float16.
-      fields: of the config, see `sor_jax.config.read_saved`; paths are left out.
+      variables: {"params": .., "frozen": ..}.
+      fields: of the config, see `sor_jax.config.read_saved`.
       card: what a person should know; format, SHA-256, bytes and parameters are added.
+      dtype: "float16", or "float32" for weights that are to come back as they were.
 
     Raises:
       ValueError: a value is not finite, or is none in float16.
@@ -72,11 +77,10 @@ def write_exported(
     folder, arrays = pathlib.Path(folder), {}
     for name, value in _flat(variables).items():
         with np.errstate(over="ignore"):
-            arrays[name] = np.ascontiguousarray(np.asarray(value, np.float32).astype(np.float16))
+            arrays[name] = np.ascontiguousarray(np.asarray(value, np.float32).astype(dtype))
         if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{name} has values that float16 cannot hold: nothing is written")
+            raise ValueError(f"{name} has values that {dtype} cannot hold: nothing is written")
     encoded = save(arrays)
-    fields = {name: value for name, value in fields.items() if name not in _OF_THIS_MACHINE}
     write_whole(folder / WEIGHTS, encoded)
     write_json(folder / CONFIG, _nested(fields))
     facts = {

@@ -18,6 +18,7 @@ from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import read_best
+from sor_jax.checkpoints.exported import is_exported, read_exported
 from sor_jax.files import whole
 
 FOLDER = "checkpoints"
@@ -33,7 +34,8 @@ def open_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> Itera
     vanishes before it can be held is no error: the run has a newer one then, which is taken.
 
     Args:
-      source: a workdir, or one checkpoint already, such as WORKDIR/checkpoints/4000.
+      source: a workdir, or one checkpoint already, such as WORKDIR/checkpoints/4000 or a folder of
+        weights as of sor_jax.checkpoints.exported.
       prefer: of a workdir "best" (the last where none has a score) or "last".
     """
     for _ in range(50):
@@ -72,7 +74,7 @@ def _choose(source: str | os.PathLike, prefer: str) -> pathlib.Path:
         raise ValueError(f"prefer is {prefer!r}: it must be 'best' or 'last'")
     source = pathlib.Path(source).expanduser().absolute()
     root = source / FOLDER
-    if (source / "state").is_dir():
+    if (source / "state").is_dir() or is_exported(source):
         return source
     steps = steps_in(root)
     if not steps:
@@ -96,16 +98,30 @@ def _hold(folder: pathlib.Path) -> Iterator[None]:
 
 def saved_shapes(folder: pathlib.Path) -> Any:
     """The tree of the saved state with its leaves' shapes, wrapped in jax.ShapeDtypeStruct."""
-    tree = ocp.metadata(folder).metadata
+    is_plain = is_exported(folder)
+    tree = read_exported(folder).variables if is_plain else ocp.metadata(folder).metadata
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
 
 
 def read_part(folder: pathlib.Path, abstract: dict[str, Any]) -> dict[str, Any]:
     """Only those leaves of a saved state that `abstract` names."""
+    if is_exported(folder):
+        saved = read_exported(folder).variables
+        return _chosen(saved, abstract)
     context = ocp.Context()
     context.pytree.loading.partial_load = True
     with context:
         return ocp.load_checkpointables(folder, {"state": abstract})["state"]
+
+
+def _chosen(saved: dict, abstract: dict) -> dict:
+    chosen = {}
+    for name, leaf in abstract.items():
+        if isinstance(leaf, dict):
+            chosen[name] = _chosen(saved[name], leaf)
+        else:
+            chosen[name] = jax.device_put(saved[name], leaf.sharding)
+    return chosen
 
 
 def write_state(folder: str | os.PathLike, state: Any) -> None:

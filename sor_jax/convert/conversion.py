@@ -12,21 +12,23 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from sor_jax.build import build_model, init_variables
+from sor_jax.checkpoints.exported import write_exported
 from sor_jax.checkpoints.provenance import (
     Provenance,
     normalisation_of,
     read_provenance,
     write_provenance,
 )
-from sor_jax.checkpoints.saved import CONFIG, write_manifest
-from sor_jax.checkpoints.weights import load_variables, save_variables
+from sor_jax.checkpoints.saved import write_manifest
+from sor_jax.checkpoints.weights import load_variables
+from sor_jax.config import flatten
 from sor_jax.convert.families import ORIGINALS
 from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit, unsound
 from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.convert.table import part, table
 from sor_jax.convert.torch import variables_to_torch
-from sor_jax.files import write_arrays, write_whole
+from sor_jax.files import write_arrays
 
 _LISTED = 20  # arrays that an error names
 
@@ -145,12 +147,17 @@ def _refuse_unsound(arrays, theirs):
 def _write(out, variables, provenance, config):
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    save_variables(unfinished, variables)
-    write_provenance(unfinished, provenance)
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.model.update(dataclasses.asdict(provenance.normalisation))
-    write_whole(unfinished / CONFIG, config.to_json_best_effort(indent=1) + "\n")
+    card = {
+        "name": out.name,
+        "summary": f"{provenance.family}, from {provenance.source}",
+        "licence": provenance.licence,
+        "fresh": provenance.fresh,
+    }
+    write_exported(unfinished, variables, flatten(config.to_dict()), card, dtype="float32")
+    write_provenance(unfinished, provenance)
     write_manifest(unfinished)
     unfinished.replace(out)
 
