@@ -14,7 +14,8 @@ in it. FACTS.json is what a person should know, a text or a list of texts each:
 
 With --check every photograph of a folder is ranked in float32 and in the float16 that is shipped,
 and the card says on how many the ranks or masks differ. Weights are committed once for each
-version: each stays in the history for good. Then tests/door/test_shipped.py looks at the folder.
+version: each stays in the history for good. tests/door/test_ship.py looks at
+what is shipped.
 """
 
 import argparse
