@@ -89,6 +89,7 @@ def tensor(key, value):
     [
         ({"model": 1, "model_ema": 2}, "", "model", 1),
         ({"model_ema": 2, "model": 1}, "ema", "model_ema", 2),
+        ({"model_ema": 2, "model": 1}, "model", "model", 1),
         ({"state_dict": 1, "ema_state_dict": 2}, "ema", "ema_state_dict", 2),
         ({"state_dict": 1, "state_dict_ema": 2}, "", "state_dict", 1),
         ({"ema_state_dict": 2}, "", "ema_state_dict", 2),

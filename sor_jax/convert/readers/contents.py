@@ -49,7 +49,8 @@ def _chosen(sets, prefer, where, saved):
     if not sets:
         holds = f"; it holds {', '.join(map(str, list(saved)[:8]))}" if saved else ""
         raise CheckpointError(f"{where}: without any array in it{holds}")
-    wanted = [key for key in sets if prefer and prefer.lower() in key.lower()]
+    wanted = [prefer] if prefer and prefer in sets else []
+    wanted = wanted or [key for key in sets if prefer and prefer.lower() in key.lower()]
     if not wanted:
         wanted = [key for key in sets if not is_averaged(key)] or list(sets)
         known = [key for key in (*_UNDER, "") if key in wanted]
