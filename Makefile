@@ -1,4 +1,4 @@
-# make venv | demo | weights | test | test-slow | lint. A second run installs nothing.
+# make venv | demo | weights | test | test-web | test-slow | lint. A second run installs nothing.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -7,7 +7,7 @@ export PYTHONPATH := .
 # Huge pages for large arrays, where the system leaves the choice to programs.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: venv demo weights check-weights test test-slow lint clean
+.PHONY: venv demo weights check-weights test test-web test-slow lint clean
 
 venv: $(VENV)/.run-time
 $(VENV)/.run-time: requirements.txt
@@ -54,6 +54,19 @@ AS_SHIPPED := tests/ops tests/losses tests/train/test_step.py \
 test: $(VENV)/.tests
 	$(PYTEST)
 	SOR_AS_SHIPPED=1 $(PYTEST) $(AS_SHIPPED)
+
+# The page in a headless browser. Debian's chromium is installed where that is allowed; without it,
+# and without Gradio, these tests are skipped and say so.
+$(VENV)/.web: tests/web/requirements.txt $(VENV)/.tests
+	$(BIN)/python -m pip install --quiet -r tests/web/requirements.txt
+	touch $@
+
+test-web: $(VENV)/.web
+	@command -v chromium chromium-browser >/dev/null || test "$$(id -u)" != 0 || \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	      --no-install-recommends chromium >/dev/null; } || \
+	    echo "chromium could not be installed"
+	$(BIN)/python -m pytest -rs tests/web
 
 test-slow: $(VENV)/.tests
 	$(BIN)/python -m pytest

@@ -69,13 +69,20 @@ def _models(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    from sor_jax.web import serve
+
+    serve(model=arguments.model, host=arguments.host, port=arguments.port)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sor-jax",
         description="Finds the objects of photographs and says which one people look at first.",
     )
     parser.set_defaults(debug=False)
-    commands = parser.add_subparsers(required=True, metavar="rank | models")
+    commands = parser.add_subparsers(required=True, metavar="rank | serve | models")
 
     rank = commands.add_parser("rank", help="rank photographs and folders of them")
     rank.set_defaults(run=_rank)
@@ -104,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
         "--shard", type=Shard.parse, metavar="I/N", help="the I-th of N parts, for job arrays"
     )
     rank.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    serve = commands.add_parser("serve", help="the page, in a browser")
+    serve.set_defaults(run=_serve)
+    _add_model(serve)
+    serve.add_argument("--port", type=int, default=7860, help="[7860]")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 lets other machines in [127.0.0.1]"
+    )
+    serve.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     models = commands.add_parser("models", help="what there is to rank with")
     models.set_defaults(run=_models)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from PIL import Image
@@ -86,6 +86,11 @@ class Ranking:
     def __getitem__(self, index: int) -> Thing:
         return self.things[index]
 
+    def only(self, ranks: Collection[int]) -> "Ranking":
+        """The same without the objects of other ranks."""
+        things = tuple(thing for thing in self.things if thing.rank in ranks)
+        return dataclasses.replace(self, things=things)
+
     @property
     def ranks(self) -> list[int]:
         """The rank of each thing, 1 = seen first."""
@@ -99,15 +104,16 @@ class Ranking:
             thing.crop.write_into(mask)
         return masks
 
-    def draw(self, *, height: int = 720) -> Image.Image:
+    def draw(self, *, height: int = 720, tint: bool = True) -> Image.Image:
         """The photograph in pale greys with the objects tinted, outlined and numbered.
 
         Args:
+          tint: False keeps the photograph's colours and only outlines and numbers the objects.
           height: of the picture in pixels; it is at most twice as wide, and never larger than the
             photograph, but for one under 360 pixels, which is drawn 360 high.
         """
         height = min(height, max(self.image.shape[0], 360))
-        return ranked_overlay(self.image, self.masks, self.ranks, height=height)
+        return ranked_overlay(self.image, self.masks, self.ranks, height=height, tint=tint)
 
     def rank_map(self) -> np.ndarray:
         """u8[H, W]: 255 229 204 178 153 where the objects of ranks 1..5 are, 0 elsewhere.

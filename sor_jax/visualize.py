@@ -22,7 +22,12 @@ NO_RANK_COLOUR = (90, 90, 90)
 
 
 def ranked_overlay(
-    image: np.ndarray, masks: np.ndarray, ranks: Sequence[int], *, height: int = PANEL_HEIGHT
+    image: np.ndarray,
+    masks: np.ndarray,
+    ranks: Sequence[int],
+    *,
+    height: int = PANEL_HEIGHT,
+    tint: bool = True,
 ) -> Image.Image:
     """The photograph in pale greys, each object tinted, outlined and numbered.
 
@@ -31,19 +36,21 @@ def ranked_overlay(
       masks: bool[n, h, w]; n may be 0.
       ranks: n ranks as people see them, 1 = most salient .. 5; of others no number is written.
       height: of the picture in pixels; numbers and outlines grow with it.
+      tint: False keeps the photograph's colours and only outlines and numbers the objects.
 
     Returns:
       A picture of the photograph's shape, `height` high, less where it would be over twice as wide.
     """
     photo = _fit(image, height)
     grey = np.asarray(photo.convert("L").convert("RGB"), np.float32)
-    canvas = 0.45 * grey + 0.55 * 245
+    canvas = 0.45 * grey + 0.55 * 245 if tint else np.array(photo.convert("RGB"), np.float32)
     shown = [(int(rank), _fit_mask(m, photo.size)) for rank, m in zip(ranks, masks, strict=True)]
     shown.sort(key=lambda item: -item[1].sum())  # smaller objects end on top
     owner = np.zeros(grey.shape[:2], int)
     for rank, mask in shown:
         colour = COLOURS.get(rank, NO_RANK_COLOUR)
-        canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
+        if tint:
+            canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
         canvas[_outline(mask, max(height // 180, 1))] = colour
         owner[mask] = rank
     picture = Image.fromarray(canvas.round().astype(np.uint8))

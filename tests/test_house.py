@@ -26,6 +26,7 @@ FLOORS = [
     {"sor_jax.checkpoints"},
     {"sor_jax.evaluation", "sor_jax.convert"},
     {"sor_jax.train", "sor_jax.ranker", "sor_jax.batch", "sor_jax.cards"},
+    {"sor_jax.web"},
     {"sor_jax.cli"},
     {"sor_jax.__main__"},
     {"experiments"},
