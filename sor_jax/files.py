@@ -1,6 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are read by any editor's encoding and written whole or not at all; caches, locks."""
 
+import codecs
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -9,6 +11,45 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+
+
+def cache_dir() -> pathlib.Path:
+    """The folder for files that can be made again: $XDG_CACHE_HOME/sor_jax or ~/.cache/sor_jax."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "sor_jax"
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Holds a lock file, once no other process does; the system drops it with the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_text(path: pathlib.Path) -> str:
+    """A text in UTF-8, or in UTF-16 or -32 where it begins with their mark. Raises ValueError."""
+    content = path.read_bytes()
+    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32"}
+    marks |= {codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
+    marks |= {codecs.BOM_UTF16_BE: "utf-16"}
+    encoding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text in UTF-8 ({error}); save it as such") from error
+    if "\0" in text:
+        raise ValueError(f"{path}: not a text in UTF-8 (it holds zeros); save it as such")
+    return text
+
+
+def read_json(path: pathlib.Path):
+    """The value of a JSON file; what is wrong with it is said under its name, as a ValueError."""
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 
 @contextlib.contextmanager

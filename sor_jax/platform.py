@@ -2,7 +2,8 @@
 
 import importlib.metadata
 import os
-import pathlib
+
+from sor_jax.files import cache_dir
 
 # An empty fusion type keeps float32 convolution gradients on oneDNN-like kernels: up to 4.6 times
 # faster on a CPU. XLA aborts the process on a flag that it does not know, hence the versions.
@@ -23,9 +24,3 @@ def configure() -> None:
     os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
-
-
-def cache_dir() -> pathlib.Path:
-    """The folder for files that can be made again: $XDG_CACHE_HOME/sor_jax or ~/.cache/sor_jax."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "sor_jax"

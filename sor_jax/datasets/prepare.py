@@ -1,11 +1,12 @@
 """Writes a data set's records once, where every later run finds them.
 
 A preparation is written beside its final place and renamed when it is whole, so one that was cut
-off is never read. Two processes that ask at the same time do the work once.
+off is never read; one that was damaged afterwards, or that another version wrote, is told and
+made anew. Two processes that ask at the same time do the work once.
 """
 
 import contextlib
-import fcntl
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,11 @@ import tqdm
 from absl import logging
 
 from sor_jax.datasets.features import features
+from sor_jax.files import cache_dir as default_cache_dir
+from sor_jax.files import locked, write_json
+
+ABOUT = "about.json"
+_FORMAT = 2  # of about.json and of what the records hold
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
@@ -33,10 +39,14 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
     """A TFDS builder that downloads nothing; a subclass says how its examples come about.
 
     Examples have the fields of datasets.features; their keys are integers and fix their order.
+
+    Attributes:
+      facts: what a subclass wants to be kept with the records, see `about`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     url_infos = None  # no check sums of downloads to look for
+    facts: dict
 
     def _info(self):
         return _LocalInfo(
@@ -47,21 +57,13 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
         )
 
 
-def note_left_out(builder: LocalBuilder, split: str, reasons: list[str]) -> None:
-    """Called while a split is written: keeps, with its records, which were left out and why."""
-    (pathlib.Path(builder.data_dir) / f"left_out_{split}.json").write_text(json.dumps(reasons))
+def about(data_dir: str | os.PathLike) -> dict:
+    """What is known of prepared records.
 
-
-def left_out(data_dir: str | os.PathLike, split: str) -> list[str]:
-    """What `note_left_out` kept."""
-    path = pathlib.Path(data_dir) / f"left_out_{split}.json"
-    return json.loads(path.read_text()) if path.exists() else []
-
-
-def default_cache_dir() -> pathlib.Path:
-    """$XDG_CACHE_HOME/sor_jax, or ~/.cache/sor_jax."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "sor_jax"
+    "content" tells them from all others; "left_out" {split: [why]} are records that were damaged;
+    "files" {name: [bytes, digest of a small one]}; further fields as the builder's `facts`.
+    """
+    return json.loads((pathlib.Path(data_dir) / ABOUT).read_bytes())
 
 
 def prepared(
@@ -80,11 +82,35 @@ def prepared(
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     with _quiet():
         place = pathlib.Path(_builder(cls, config, cache_dir).data_dir)
-        if not _is_whole(place):
-            with _alone(place.parent / f".{place.name}.lock"):
-                if not _is_whole(place):
-                    _write(_builder(cls, config, cache_dir), place, what)
+        if damage(place) is not None:
+            with _alone(place):
+                why = damage(place)
+                if why is not None:
+                    _write(_builder(cls, config, cache_dir), place, what, why)
         return _builder(cls, config, cache_dir)
+
+
+def damage(place: pathlib.Path) -> str | None:
+    """What is wrong with prepared records, "" where there are none; None where they are whole."""
+    if not place.is_dir():
+        return ""
+    try:
+        known = about(place)
+        if known["format"] != _FORMAT:
+            return "it was written by another version"
+        for name, (size, digest) in known["files"].items():
+            file = place / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if file.stat().st_size != size:
+                return f"{name} has {file.stat().st_size} bytes of {size}"
+            if digest and digest != _digest(file):
+                return f"{name} was changed"
+    except FileNotFoundError:
+        return "it was cut off, or written by another version"
+    except (ValueError, KeyError, TypeError):
+        return f"{ABOUT} cannot be read"
+    return None
 
 
 def progress(items: Iterable, *, total: int, what: str) -> Iterator:
@@ -96,30 +122,50 @@ def _builder(cls, config, cache_dir):
     return cls(config=config, data_dir=os.fspath(cache_dir), file_format="array_record")
 
 
-def _is_whole(place: pathlib.Path) -> bool:
-    return (place / "dataset_info.json").is_file()
-
-
-def _write(builder: LocalBuilder, place: pathlib.Path, what: str) -> None:
+def _write(builder: LocalBuilder, place: pathlib.Path, what: str, why: str) -> None:
     for left_over in (*place.parent.glob(f"incomplete.*_{place.name}"), place):
         if left_over.exists():
             shutil.rmtree(left_over)
-    print(f"Preparing {what} in {place} (once)", file=sys.stderr, flush=True)
+    again = f" anew: {why}" if why else " (once)"
+    _tell(f"Preparing {what} in {place}{again}")
     tfds.display_progress_bar(False)  # `progress` stands for its four bars
+    builder.facts = {"content": builder.builder_config.name}
     try:
         # TFDS speaks of downloads and wants a folder for them, though there are none.
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
             builder.download_and_prepare(download_dir=folder)
     finally:
         tfds.display_progress_bar(True)
+        for left_over in place.parent.glob(f"incomplete.*_{place.name}"):
+            shutil.rmtree(left_over, ignore_errors=True)
+    files = {
+        file.name: [file.stat().st_size, _digest(file) if file.suffix == ".json" else ""]
+        for file in sorted(place.iterdir())
+    }
+    write_json(place / ABOUT, {"format": _FORMAT, "files": files} | builder.facts)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _digest(file: pathlib.Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
-def _alone(lock: pathlib.Path):
-    """Holds a lock that the system drops with the process."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def _alone(place: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time write records to a place."""
+    lock = place.parent / f".{place.name}.lock"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise OSError(
+            f"records cannot be prepared in {place.parent} ({error.strerror}): set "
+            "config.data.cache_dir to a folder that can be written"
+        ) from error
+    with locked(lock):
         yield
 
 

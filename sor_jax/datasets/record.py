@@ -1,15 +1,15 @@
 """One photograph with its objects, as the files have it, and how it is read from stored bytes."""
 
 import dataclasses
-import io
 import json
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.checks import check_annotation, check_segmentation
+from sor_jax.datasets.checks import check_annotation
 from sor_jax.datasets.features import NO_GREY
+from sor_jax.datasets.images import decode_grey, decode_image
+from sor_jax.datasets.masks import to_parts, to_rle
 
 NUM_RANKS = 5
 NO_RANK = -1
@@ -75,31 +75,6 @@ def target_indices(record: Record, targets: str) -> np.ndarray:
     return np.concatenate([ranked, larger_first[is_other[larger_first]]])
 
 
-def decode_masks(masks: list[dict], photo_hw: tuple[int, int]) -> np.ndarray:
-    """bool[n, h, w] from n COCO RLEs; [0, h, w] when there are none."""
-    if not masks:
-        return np.zeros((0, *photo_hw), bool)
-    columns = coco_mask.decode(masks)  # u8[h, w, n], column-major
-    return np.ascontiguousarray(columns.transpose(2, 0, 1)).view(bool)
-
-
-def decode_image(encoded: bytes) -> np.ndarray:
-    """u8[h, w, 3] RGB from the bytes of an image file, turned as its EXIF tag says."""
-    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("RGB"))
-
-
-def decode_grey(encoded: bytes) -> np.ndarray:
-    """u8[h, w] from the bytes of an image file."""
-    return np.asarray(ImageOps.exif_transpose(_open(encoded)).convert("L"))
-
-
-def _open(encoded: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(encoded))
-    except UnidentifiedImageError:
-        raise ValueError(f"cannot identify the image that {len(encoded)} bytes hold") from None
-
-
 def decode_record(example: dict, *, where: str) -> Record:
     """The record of a stored example (see datasets.features) whose images are still encoded.
 
@@ -128,17 +103,3 @@ def decode_record(example: dict, *, where: str) -> Record:
         return record
     except Exception as error:  # whatever the decoders meet in broken bytes
         raise ValueError(f"{where}, record {image_id}: {error}") from error
-
-
-def to_rle(segmentation: list | dict, photo_hw: tuple[int, int]) -> dict:
-    """A COCO RLE from polygons [x0, y0, x1, y1, ..] or from {"size": [h, w], "counts": str}."""
-    check_segmentation(segmentation, photo_hw)
-    if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *photo_hw))
-    return {"size": list(photo_hw), "counts": segmentation["counts"].encode()}
-
-
-def to_parts(segmentation: list | dict) -> list[np.ndarray]:
-    """The parts f32[v, 2] of polygons [x0, y0, x1, y1, ..]; none of an RLE."""
-    polygons = segmentation if isinstance(segmentation, list) else []
-    return [np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in polygons]

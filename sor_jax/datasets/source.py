@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +9,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from sor_jax.datasets import assr, coco, scenes
-from sor_jax.datasets.prepare import left_out
+from sor_jax.datasets.prepare import about
 from sor_jax.datasets.record import Record, decode_record
 
 NAMES = ("assr", "coco", "scenes")
@@ -33,17 +32,16 @@ def open_source(
     `root` is the folder of the files ("assr", "coco"). `rank_field` names the folder of the ranks
     in it ("assr") or the field of an annotation ("coco"), whose `rank_values` are "places" or
     "scores". `canvas_hw` and `num_scenes` (split -> number) are of what is drawn ("scenes").
-    `cache_dir` holds the
-    prepared records; None is prepare.default_cache_dir(). With `on_error` "skip" damaged
-    records are left out when they are prepared; a warning tells of each.
+    `cache_dir` holds the prepared records; None is prepare.default_cache_dir(). With `on_error`
+    "skip" damaged records are left out when they are prepared; a warning tells of each.
     """
     if name == "assr":
         builder = assr.builder(
-            root, split=split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
+            root, split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
         )
     elif name == "coco":
         options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
-        builder = coco.builder(root, split=split, cache_dir=cache_dir, **options)
+        builder = coco.builder(root, split, cache_dir=cache_dir, **options)
     elif name == "scenes":
         builder = scenes.builder(image_hw=canvas_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
@@ -85,14 +83,12 @@ class RecordSource:
     @property
     def left_out(self) -> list[str]:
         """Which records their preparation left out as damaged, and why."""
-        return left_out(self.directory, self.split)
+        return about(self.directory).get("left_out", [])
 
     @property
     def fingerprint(self) -> str:
-        """Tells this content from any other, wherever the files lie."""
-        name = pathlib.Path(self.directory).parent.name  # of files: NAME-HASH
-        found = re.search("-([0-9a-f]{12})(-skip)?$", name)
-        return found[1] if found else name
+        """What tells these records from all others: equal for equal files, wherever they lie."""
+        return about(self.directory)["content"]
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -113,7 +109,13 @@ class RecordSource:
     def _example(self, index: int) -> dict:
         if not 0 <= index < len(self):
             raise IndexError(f"{self!r} has records 0 to {len(self) - 1}, not {index}")
-        return self._examples[index]
+        try:
+            return self._examples[index]
+        except (RuntimeError, OSError, ValueError, IndexError) as error:  # of the record's reader
+            raise ValueError(
+                f"{self!r}, record {index}: cannot be read ({error}); delete {self.directory}, and "
+                "it is prepared anew"
+            ) from error
 
 
 def _open_examples(directory: str, split: str):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sor_jax.datasets.record import Record, decode_masks, rank_classes, target_indices
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.record import Record, rank_classes, target_indices
 from sor_jax.metrics.scoreboard import Truth
 
 

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from sor_jax.datasets.record import (
-    NO_RANK,
-    NUM_RANKS,
-    Record,
-    decode_masks,
-    rank_classes,
-    target_indices,
-)
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.record import NO_RANK, NUM_RANKS, Record, rank_classes, target_indices
 from sor_jax.inputs import transforms
 from sor_jax.inputs.augment import View, bounds, visible, whole_view
 from sor_jax.inputs.outline import edges_of

@@ -1,7 +1,6 @@
 """The ASSR builder: what it stores, when it prepares, where it writes."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sor_jax.datasets import assr
+from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.prepare import LocalBuilder
-from sor_jax.datasets.record import decode_masks
 from sor_jax.datasets.source import RecordSource
 from tests.datasets import assr_tree
 
@@ -33,7 +32,7 @@ def files_of(folder):
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_records_are_what_the_files_say(root, tmp_path, split):
-    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    builder = assr.builder(root, split, cache_dir=tmp_path / "cache")
     source = RecordSource(builder.data_dir, split)
     assert [source[i].image_id for i in range(len(source))] == list(assr_tree.IMAGES)
     for record, objects in zip(source, assr_tree.IMAGES.values(), strict=True):
@@ -49,7 +48,7 @@ def test_records_are_what_the_files_say(root, tmp_path, split):
 
 
 def test_bytes_are_stored_unchanged(root, tmp_path):
-    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    builder = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "grey")}
     stored = builder.as_data_source("train", decoders=encoded)
     for index, image_id in enumerate(assr_tree.IMAGES):
@@ -59,17 +58,20 @@ def test_bytes_are_stored_unchanged(root, tmp_path):
 
 def test_prepares_once_and_again_after_a_change(root, tmp_path, monkeypatch):
     before = files_of(root)
-    first = assr.builder(root, cache_dir=tmp_path / "cache")
+    first = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     written = files_of(tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(LocalBuilder, "download_and_prepare", None)  # a call would raise
-        assert assr.builder(root, cache_dir=tmp_path / "cache").data_dir == first.data_dir
+        assert assr.builder(root, "train", cache_dir=tmp_path / "cache").data_dir == first.data_dir
     assert files_of(root) == before  # the folder is only read
     assert files_of(tmp_path / "cache") == written
 
     ranks = root / "rank_order/train/two.json"
     ranks.write_text(json.dumps({"rank_order": [1.0, 0.9]}))
-    second = assr.builder(root, cache_dir=tmp_path / "cache")
+    grey = np.array(Image.open(root / "gt/train/two.png"))
+    grey[grey > 0] = np.where(grey[grey > 0] == 255, 229, 255)
+    Image.fromarray(grey).save(root / "gt/train/two.png")
+    second = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     assert second.data_dir != first.data_dir
     np.testing.assert_array_equal(
         RecordSource(second.data_dir, "train").rank_order(0), np.float32([1.0, 0.9])
@@ -77,34 +79,33 @@ def test_prepares_once_and_again_after_a_change(root, tmp_path, monkeypatch):
 
 
 def test_a_preparation_that_failed_is_never_read(root, tmp_path):
-    photo = root / "images/test/one.jpg"  # the last record of the last split
+    photo = root / "images/test/one.jpg"  # the last record
     whole = photo.read_bytes()
     photo.write_bytes(whole[:200])
-    stamp = photo.stat().st_mtime_ns
     with pytest.raises(ValueError, match=r"one\.jpg"):
-        assr.builder(root, cache_dir=tmp_path / "cache")
+        assr.builder(root, "test", cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.array_record*"))
     photo.write_bytes(whole)
-    os.utime(photo, ns=(stamp, stamp))
-    assert assr.builder(root, cache_dir=tmp_path / "cache").info.splits["test"].num_examples == 4
+    builder = assr.builder(root, "test", cache_dir=tmp_path / "cache")
+    assert builder.info.splits["test"].num_examples == 4
 
 
 def test_what_a_killed_preparation_left_is_cleared(root, tmp_path):
-    builder = assr.builder(root, cache_dir=tmp_path / "cache")
+    builder = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     place = tmp_path / "cache/assr" / builder.builder_config.name
-    (place / "1.0.0/dataset_info.json").unlink()  # written last
-    (place / "incomplete.ABCDEF_1.0.0").mkdir()
-    again = assr.builder(root, cache_dir=tmp_path / "cache")
+    (place / "2.0.0/about.json").unlink()  # written last
+    (place / "incomplete.ABCDEF_2.0.0").mkdir()
+    again = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     assert len(RecordSource(again.data_dir, "train")) == 4
     assert not list(place.glob("incomplete*"))
 
 
 def test_only_the_splits_that_are_there(tmp_path):
     assr_tree.write_split(tmp_path / "files", "test")
-    builder = assr.builder(tmp_path / "files", cache_dir=tmp_path / "cache")
+    builder = assr.builder(tmp_path / "files", "test", cache_dir=tmp_path / "cache")
     assert list(builder.info.splits) == ["test"]
     with pytest.raises(FileNotFoundError, match="train_images.txt does not exist: it has test"):
-        assr.builder(tmp_path / "files", split="train", cache_dir=tmp_path / "cache")
+        assr.builder(tmp_path / "files", "train", cache_dir=tmp_path / "cache")
 
 
 def test_two_processes_prepare_once(root, tmp_path):
@@ -122,14 +123,14 @@ def test_two_processes_prepare_once(root, tmp_path):
     ]
     outputs = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
-    assert sum("Preparing" in err for _, err in outputs) == 1
+    assert sum(err.count("Preparing") for _, err in outputs) == 3
     for out, _ in outputs:
         assert "train       4 photographs" in out
 
 
 def test_a_missing_folder_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
-        assr.builder(tmp_path / "nowhere", cache_dir=tmp_path / "cache")
+        assr.builder(tmp_path / "nowhere", "train", cache_dir=tmp_path / "cache")
     for part in (
         "nowhere/train_images.txt",
         "data/assr/README.md",
@@ -137,7 +138,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path):
     ):
         assert part in str(error.value)
     with pytest.raises(FileNotFoundError, match="config.data.root"):
-        assr.builder("", cache_dir=tmp_path / "cache")
+        assr.builder("", "train", cache_dir=tmp_path / "cache")
 
 
 def test_neither_tensorflow_nor_jax_is_imported(root, tmp_path):
@@ -166,10 +167,13 @@ def test_other_ranks_of_the_same_objects(root, tmp_path):
             turned[image_id] = json.loads(file.read_text())["rank_order"][::-1]
             new = root / "rank_order_fix" / split / file.name
             new.write_text(json.dumps({"rank_order": turned[image_id]}))
-            greys[image_id] = np.full(assr_tree.IMAGE_HW, 7, np.uint8)
+            grey = np.zeros(assr_tree.IMAGE_HW, np.uint8)
+            for (box, _), value in zip(assr_tree.IMAGES[image_id], turned[image_id], strict=True):
+                grey[assr_tree.mask_of(box)] = assr_tree.GREYS.get(value, 0)
+            greys[image_id] = grey
             Image.fromarray(greys[image_id]).save(root / "gt_fix" / split / f"{image_id}.png")
     builders = {
-        name: assr.builder(root, cache_dir=tmp_path / "cache", rank_field=name)
+        name: assr.builder(root, "val", cache_dir=tmp_path / "cache", rank_field=name)
         for name in ("rank_order", "rank_order_fix")
     }
     assert len({b.data_dir for b in builders.values()}) == 2
@@ -184,15 +188,15 @@ def test_other_ranks_of_the_same_objects(root, tmp_path):
 
 def test_ranks_that_are_not_there_are_named(root, tmp_path):
     with pytest.raises(FileNotFoundError, match="rank_order_gaze does not exist.*rank_field"):
-        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
+        assr.builder(root, "val", cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
     with pytest.raises(ValueError, match="rank_field is 'votes'"):
-        assr.builder(root, cache_dir=tmp_path / "cache", rank_field="votes")
+        assr.builder(root, "val", cache_dir=tmp_path / "cache", rank_field="votes")
 
 
 def test_a_folder_without_ranks_holds_objects_alone(root, tmp_path):
     for folder in ("rank_order", "gt"):
         shutil.rmtree(root / folder)
-    source = RecordSource(assr.builder(root, cache_dir=tmp_path / "cache").data_dir, "val")
+    source = RecordSource(assr.builder(root, "val", cache_dir=tmp_path / "cache").data_dir, "val")
     for record, objects in zip(source, assr_tree.IMAGES.values(), strict=True):
         assert record.grey is None
         assert not record.rank_order.any()
@@ -203,4 +207,4 @@ def test_a_folder_without_ranks_holds_objects_alone(root, tmp_path):
 def test_half_of_the_ranks_is_an_error(root, tmp_path, folder):
     shutil.rmtree(root / folder)
     with pytest.raises(FileNotFoundError, match=f"{folder}/train/two"):
-        assr.builder(root, cache_dir=tmp_path / "cache")
+        assr.builder(root, "train", cache_dir=tmp_path / "cache")

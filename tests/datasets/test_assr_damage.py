@@ -9,8 +9,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from sor_jax.datasets import assr
-from sor_jax.datasets.assr.objects import check_objects
-from sor_jax.datasets.checks import rle_length
+from sor_jax.datasets.checks import check_objects
+from sor_jax.datasets.masks import rle_length
 from tests.datasets import assr_tree
 
 ANNOTATIONS = "obj_seg_data_train.json"
@@ -94,7 +94,7 @@ def test_damage_is_named(tmp_path, damage):
     change, parts = DAMAGE[damage]
     change(root)
     with pytest.raises((ValueError, FileNotFoundError)) as error:
-        assr.builder(root, cache_dir=tmp_path / "cache")
+        assr.builder(root, "train", cache_dir=tmp_path / "cache")
     for part in parts:
         assert part in str(error.value)
 
@@ -108,7 +108,7 @@ def test_a_missing_field_is_named():
 def test_a_polygon_part_without_area_is_dropped():
     part = assr_tree.polygon((1, 1, 5, 5))[0]
     entry = {"bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 2, 2], part]}
-    (checked,) = check_objects([entry], [1.0], photo_hw=(8, 8))
+    (checked,) = check_objects([entry], [1.0], photo_hw=(8, 8)).objects
     assert json.loads(checked["segmentation"]) == [part]
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from sor_jax.datasets.coco.export import to_coco
 from sor_jax.datasets.coco.ranks import rank_order
-from sor_jax.datasets.record import decode_masks, rank_classes
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.record import rank_classes
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 

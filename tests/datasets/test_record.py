@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sor_jax.datasets import record
+from sor_jax.datasets import images, masks, record
 from tests.datasets import assr_tree
 from tests.inputs.fakes import encode
 
@@ -23,7 +23,7 @@ def png(pixels):
 def example(**changes):
     """A stored example with a rectangle as polygons and another one as RLE."""
     boxes = [(2, 3, 9, 12), (10, 1, 20, 15)]
-    masks = [assr_tree.polygon(boxes[0]), assr_tree.rle(boxes[1], HW)]
+    segmentations = [assr_tree.polygon(boxes[0]), assr_tree.rle(boxes[1], HW)]
     return {
         "image_id": b"photo",
         "image": png(np.full((*HW, 3), 50, np.uint8)),
@@ -31,7 +31,7 @@ def example(**changes):
         "objects": {
             "bbox": [np.float32(box) for box in boxes],
             "rank_order": [np.float32(0.9), np.float32(1.0)],
-            "segmentation": [json.dumps(mask).encode() for mask in masks],
+            "segmentation": [json.dumps(mask).encode() for mask in segmentations],
         },
     } | changes
 
@@ -56,7 +56,7 @@ def test_ranked_indices_most_salient_first():
 def test_decodes_polygons_and_rle():
     got = record.decode_record(example(), where="file")
     want = [assr_tree.mask_of((2, 3, 9, 12), HW), assr_tree.mask_of((10, 1, 20, 15), HW)]
-    np.testing.assert_array_equal(record.decode_masks(got.masks, HW), np.stack(want))
+    np.testing.assert_array_equal(masks.decode_masks(got.masks, HW), np.stack(want))
     np.testing.assert_array_equal(got.polygons[0], [[[2, 3], [9, 3], [9, 12], [2, 12]]])
     assert got.polygons[1] == []  # an RLE
     assert got.image_id == "photo"
@@ -66,18 +66,18 @@ def test_decodes_polygons_and_rle():
 
 def test_a_mask_of_several_polygons_is_their_union():
     boxes = [(1, 1, 6, 6), (4, 4, 12, 9), (15, 2, 20, 14)]
-    rle = record.to_rle([assr_tree.polygon(box)[0] for box in boxes], HW)
+    rle = masks.to_rle([assr_tree.polygon(box)[0] for box in boxes], HW)
     want = np.any([assr_tree.mask_of(box, HW) for box in boxes], axis=0)
-    np.testing.assert_array_equal(record.decode_masks([rle], HW)[0], want)
+    np.testing.assert_array_equal(masks.decode_masks([rle], HW)[0], want)
 
 
 def test_decoded_masks_are_bool_in_rows():
     mask = np.random.default_rng(0).random((3, *HW)) < 0.5
-    got = record.decode_masks([encode(m) for m in mask], HW)
+    got = masks.decode_masks([encode(m) for m in mask], HW)
     assert got.dtype == bool
     assert got.flags.c_contiguous
     np.testing.assert_array_equal(got, mask)
-    assert record.decode_masks([], HW).shape == (0, *HW)
+    assert masks.decode_masks([], HW).shape == (0, *HW)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -100,7 +100,7 @@ def test_the_exif_tag_turns_the_photograph(orientation):
     exif = Image.Exif()
     exif[274] = orientation
     encoded = assr_tree.jpeg(np.ascontiguousarray(stored), exif=exif, quality=95, subsampling=0)
-    got = record.decode_image(encoded)
+    got = images.decode_image(encoded)
     assert got.shape == upright.shape
     assert np.abs(got.astype(int) - upright).mean() < 3
 
@@ -110,7 +110,7 @@ def test_any_colour_mode_becomes_rgb(mode):
     file = io.BytesIO()
     image = Image.fromarray(np.full((*HW, 3), 255, np.uint8)).convert(mode)
     image.save(file, "TIFF" if mode == "CMYK" else "PNG")
-    got = record.decode_image(file.getvalue())
+    got = images.decode_image(file.getvalue())
     assert got.shape == (*HW, 3)
     assert (got == 255).all()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sor_jax.datasets import scenes
-from sor_jax.datasets.record import decode_masks
+from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.scenes import encode
 from sor_jax.datasets.scenes.draw import draw
 from sor_jax.datasets.source import RecordSource

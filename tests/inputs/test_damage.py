@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sor_jax.datasets import assr
-from sor_jax.datasets.prepare import left_out
 from sor_jax.datasets.source import RecordSource, open_source
 from sor_jax.inputs.damage import reasons
 from sor_jax.inputs.loader import eval_batches, train_iterator
@@ -124,9 +123,11 @@ def test_preparing_leaves_a_damaged_record_out(tmp_path, kind, caplog):
 def test_a_whole_folder_leaves_nothing_out(tmp_path):
     assr_tree.write_split(tmp_path / "files", "train")
     for on_error in ("raise", "skip"):
-        builder = assr.builder(tmp_path / "files", cache_dir=tmp_path / "c", on_error=on_error)
-        assert left_out(builder.data_dir, "train") == []
-        assert len(RecordSource(builder.data_dir, "train")) == 4
+        builder = assr.builder(
+            tmp_path / "files", "train", cache_dir=tmp_path / "c", on_error=on_error
+        )
+        source = RecordSource(builder.data_dir, "train")
+        assert source.left_out == [] and len(source) == 4
 
 
 class Deadly(FakeSource):

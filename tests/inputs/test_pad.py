@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sor_jax.datasets.record import decode_masks
+from sor_jax.datasets.masks import decode_masks
 from sor_jax.inputs.pad import empty_image, pad_record
 from tests.inputs.fakes import encode, made_up_record
 from tests.polygons import coco_fill

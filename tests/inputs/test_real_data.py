@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sor_jax.datasets.record import decode_masks, rank_classes, ranked_indices
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.record import rank_classes, ranked_indices
 from sor_jax.datasets.source import open_source
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.pad import pad_record

@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from sor_jax.build import build_model, build_objective
 from sor_jax.convert.families import ORIGINALS
 from sor_jax.convert.torch import variables_from_torch, variables_to_torch
-from sor_jax.datasets.record import Record, to_parts
+from sor_jax.datasets.masks import to_parts
+from sor_jax.datasets.record import Record
 from sor_jax.distributed.sharding import make_mesh, put
 from sor_jax.inputs.pad import pad_record
 from sor_jax.models import centermask, mask_rcnn

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from sor_jax.datasets.record import to_parts
+from sor_jax.datasets.masks import to_parts
 from sor_jax.models.centermask import STRIDES
 from sor_jax.ops import grid
 from sor_jax.structures import Boxes, DenseOutputs, GroundTruth, Polygons

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.record import rank_classes, to_rle
+from sor_jax.datasets.masks import to_rle
+from sor_jax.datasets.record import rank_classes
 from sor_jax.metrics.f_measure import f_measure_image, painted_places
 from sor_jax.metrics.mae import mae_image
 from sor_jax.metrics.ndcg import ndcg_image

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.record import to_parts
+from sor_jax.datasets.masks import to_parts
 from sor_jax.models import mask_rcnn
 from sor_jax.ops import grid
 from sor_jax.ops.anchors import anchors

@@ -3,7 +3,7 @@
 {split}_images.txt                    one image id a line
 obj_seg_data_{split}.json             [{"img": id, "object_data": [{"bbox", "segmentation"}]}]
 rank_order/{split}/{id}.json          {"rank_order": [one value an object]}
-images/{split}/{id}.jpg               the photograph
+images/{split}/{id}.jpg               the photograph (or .jpeg .png .webp ..)
 gt/{split}/{id}.png                   its rank map, grey
 
 A folder may hold other ranks of the same objects: rank_order_NAME/ with gt_NAME/. One without
@@ -11,10 +11,12 @@ rank_order/ and gt/ is a set without ranks.
 """
 
 import collections
-import hashlib
-import json
 import os
 import pathlib
+
+from sor_jax import files
+from sor_jax.datasets.names import ById, without_suffix
+from sor_jax.files import read_text
 
 SPLITS = ("train", "val", "test")
 RANKS = "rank_order"
@@ -41,7 +43,7 @@ def image_files(
     return {
         "ranks": root / ranks / split / f"{image_id}.json",
         "image": root / "images" / split / f"{image_id}.jpg",
-        "grey": root / _maps_of(ranks) / split / f"{image_id}.png",
+        "grey": root / maps_of(ranks) / split / f"{image_id}.png",
     }
 
 
@@ -52,10 +54,10 @@ def splits(root: pathlib.Path) -> tuple[str, ...]:
 
 def has_ranks(root: pathlib.Path, ranks: str = RANKS) -> bool:
     """Whether the root says an order of its objects; with neither folder it holds objects alone."""
-    return (root / ranks).is_dir() or (root / _maps_of(ranks)).is_dir()
+    return (root / ranks).is_dir() or (root / maps_of(ranks)).is_dir()
 
 
-def _maps_of(ranks: str) -> str:
+def maps_of(ranks: str) -> str:
     """The folder of the rank maps that belong to a folder of ranks."""
     if ranks != RANKS and not ranks.startswith(f"{RANKS}_"):
         raise ValueError(
@@ -79,7 +81,7 @@ def require(
         looked_for = split_list(root, split or SPLITS[0])
         there = f"it has {', '.join(found)}" if found else "no split of the ASSR layout is there"
         raise FileNotFoundError(f"{looked_for} does not exist: {there}. " + _ADVICE)
-    for folder in (root / ranks, root / _maps_of(ranks)):
+    for folder in (root / ranks, root / maps_of(ranks)):
         if ranks != RANKS and not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder} does not exist: config.data.rank_field is {ranks!r}, which needs it; "
@@ -91,11 +93,7 @@ def require(
 def read_ids(root: pathlib.Path, split: str) -> list[str]:
     """The image ids of a split in the order of its list."""
     path = split_list(root, split)
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text in UTF-8 ({error}); save it as such") from error
-    ids = [line for line in lines if line]
+    ids = [without_suffix(line.strip()) for line in read_text(path).splitlines() if line.strip()]
     if not ids:
         raise ValueError(f"{path}: lists no image; one id a line is expected")
     often, times = collections.Counter(ids).most_common(1)[0]
@@ -104,42 +102,22 @@ def read_ids(root: pathlib.Path, split: str) -> list[str]:
     return ids
 
 
-def read_objects(root: pathlib.Path, split: str) -> dict[str, list[dict]]:
+def read_objects(root: pathlib.Path, split: str) -> ById:
     """The object list of every image id of a split's annotation file."""
     path = annotations(root, split)
     entries = read_json(path)
     try:
-        by_id = {entry["img"]: entry["object_data"] for entry in entries}
+        pairs = [(entry["img"], entry["object_data"]) for entry in entries]
     except (TypeError, KeyError) as error:
         raise ValueError(
             f'{path}: expected a list of {{"img": id, "object_data": [..]}}, failed on {error!r}'
         ) from error
-    if len(by_id) < len(entries):
-        raise ValueError(f"{path}: {len(entries) - len(by_id)} image ids have more than one entry")
-    return by_id
+    return ById(pairs, str(path))
 
 
 def read_json(path: pathlib.Path):
     """A JSON file; what is wrong with it is said under its name."""
     try:
-        return json.loads(path.read_bytes())
+        return files.read_json(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist. " + _ADVICE) from None
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
-
-
-def fingerprint(root: pathlib.Path, ranks: str = RANKS) -> str:
-    """A short hash of the root and of name, size and time of every file that is read from it."""
-    digest = hashlib.sha256(os.fsencode(root))
-    for split in splits(root):
-        folders = [root / kind / split for kind in (ranks, "images", _maps_of(ranks))]
-        files = [split_list(root, split), annotations(root, split)]
-        files = [path for path in files if path.exists()]
-        for folder in folders:
-            if folder.is_dir():
-                files += sorted(os.scandir(folder), key=lambda entry: entry.name)
-        for file in files:
-            stat = file.stat()
-            digest.update(f"{split}/{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]

@@ -10,9 +10,10 @@ may have folders
 
 import collections
 import dataclasses
-import json
 import os
 import pathlib
+
+from sor_jax import files
 
 SPLITS = ("train", "val", "test")
 _ALIASES = {"val": ("val", "valid", "validation")}
@@ -95,10 +96,7 @@ def read_images(root: pathlib.Path, split: str) -> list[CocoImage]:
 
 def read_json(path: pathlib.Path) -> dict:
     """A JSON object; what is wrong with it is said under its name."""
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: expected a COCO file, an object with images and annotations; found a "

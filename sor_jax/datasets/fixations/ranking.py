@@ -2,13 +2,12 @@
 
 import collections
 import dataclasses
-import json
 
 import numpy as np
 import tqdm
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.assr.objects import check_objects
+from sor_jax.datasets.checks import check_objects
 from sor_jax.datasets.fixations.agreement import Agreement
 from sor_jax.datasets.fixations.objects import NONE, objects_looked_at, outside, own_pixels
 from sor_jax.datasets.fixations.photographs import Detect, Photograph
@@ -16,7 +15,7 @@ from sor_jax.datasets.fixations.protocols import NAMES, Evidence, density_on, ra
 from sor_jax.datasets.fixations.ranked_set import RankedSet
 from sor_jax.datasets.fixations.sheet import Sheet
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource, match
-from sor_jax.datasets.record import decode_masks, to_rle
+from sor_jax.datasets.masks import decode_masks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +132,13 @@ def _objects(photograph: Photograph, photo_hw, detect: Detect | None):
         if not isinstance(objects, list):
             raise ValueError("object_data is no list")
         checked = check_objects(objects, [0.0] * len(objects), photo_hw=photo_hw)
-        encoded = [to_rle(json.loads(one["segmentation"]), photo_hw) for one in checked]
+        if checked.unusable:
+            raise ValueError(checked.unusable[0])
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return [{name: one[name] for name in ("bbox", "segmentation")} for one in objects], encoded
+    return [
+        {name: one[name] for name in ("bbox", "segmentation")} for one in objects
+    ], checked.masks
 
 
 def _evidence(inputs: Inputs, ids: dict[str, str], photo_hw, masks, tally) -> Evidence:

@@ -4,7 +4,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from sor_jax.datasets.fixations.looks import Looks
-from sor_jax.datasets.record import decode_image, rank_classes
+from sor_jax.datasets.images import decode_image
+from sor_jax.datasets.record import rank_classes
 from sor_jax.visualize import contact_sheet, ranked_overlay
 
 NUMBER = 12

@@ -1,0 +1,226 @@
+"""Files of any format -> prepared records: what all formats share.
+
+A format is a `Folder`: it says where the files of a split lie and what they say of a photograph.
+Its content's fingerprint, the checks, what is left out and the records are common to all.
+"""
+
+import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import sys
+from typing import Protocol
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from sor_jax.datasets.checks import XYXY, Checked, check_objects
+from sor_jax.datasets.content import fingerprint
+from sor_jax.datasets.features import NO_GREY
+from sor_jax.datasets.images import decode_grey, decode_image
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.names import what_lies_there
+from sor_jax.datasets.prepare import LocalBuilder, default_cache_dir, prepared, progress
+from sor_jax.datasets.rank_map import check_rank_map, levels_of
+from sor_jax.datasets.record import rank_classes
+from sor_jax.metrics.sor import rank_map
+
+
+@dataclasses.dataclass(frozen=True)
+class Photograph:
+    """What the files say of one photograph; nothing of it is checked.
+
+    Attributes:
+      image: its file.
+      objects: {"bbox": four numbers, "segmentation": polygons or RLE} of each.
+      ranks: their rank values, see checks.check_rank_values; None where the set knows no ranks.
+      where: the files that objects and ranks come from, for messages.
+      grey: the file of its rank map; None where the set has none: it is drawn.
+      box_format: what the four numbers of a box are, a name of checks.BOX_FORMATS.
+      photo_hw: (height, width) where the files say it.
+    """
+
+    image: pathlib.Path
+    objects: list
+    ranks: list | None
+    where: str
+    grey: pathlib.Path | None = None
+    box_format: str = XYXY
+    photo_hw: tuple[int, int] | None = None
+
+
+class Folder(Protocol):
+    """One split of a data set as its files have it.
+
+    Attributes:
+      root: the folder, as an absolute path.
+      split: train, val or test.
+      ids: of the photographs, in order, each once.
+      options: what, beside its files, changes how it is read.
+    """
+
+    root: pathlib.Path
+    split: str
+    ids: list[str]
+    options: str
+
+    def files(self) -> dict[str, pathlib.Path]:
+        """All files that are read, by their role in the split, whether they exist or not."""
+
+    def photograph(self, image_id: str) -> Photograph:
+        """What they say of a photograph. Raises ValueError or FileNotFoundError."""
+
+
+@dataclasses.dataclass
+class FolderConfig(tfds.core.BuilderConfig):
+    """One state of one split; its name says its content."""
+
+    folder: Folder | None = None
+    content: str = ""
+    skip_damaged: bool = False
+
+
+class FolderBuilder(LocalBuilder):
+    """Photographs with object masks of which up to five are ranked, one split of a folder."""
+
+    # Raise this with any change of what the same files become.
+    VERSION = tfds.core.Version("2.0.0")
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return {self.builder_config.folder.split: self._generate_examples()}
+
+    def _generate_examples(self):
+        folder, skip = self.builder_config.folder, self.builder_config.skip_damaged
+        left_out, unusable, objects = [], [], 0
+        for index, image_id in enumerate(
+            progress(folder.ids, total=len(folder.ids), what=folder.split)
+        ):
+            try:
+                example, checked = _example(folder, image_id)
+            except (ValueError, FileNotFoundError) as error:
+                if not skip:
+                    raise
+                left_out.append(str(error))
+            else:
+                unusable += [f"record {image_id}: {why}" for why in checked.unusable]
+                objects += len(checked.objects)
+                yield index, example
+        _check_shares(folder, left_out, unusable, objects)
+        self.facts |= {
+            "content": self.builder_config.content,
+            "root": os.fspath(folder.root),
+            "split": folder.split,
+            "left_out": left_out,
+            "unusable_objects": len(unusable),
+        }
+        if unusable:
+            print(
+                f"{folder.root} ({folder.split}): {len(unusable)} objects without a rank have no "
+                f"box or mask that can be used, and are used nowhere; the first: {unusable[0]}",
+                file=sys.stderr,
+            )
+
+
+def open_folder(
+    cls: type[FolderBuilder],
+    folder: Folder,
+    *,
+    cache_dir: str | os.PathLike | None = None,
+    on_error: str = "raise",
+) -> FolderBuilder:
+    """The prepared builder of a split; prepares at first use and after a change.
+
+    The folder is only read. Records go to `cache_dir` (default: prepare.default_cache_dir()) under
+    a name that says their content alone, so a copy of the folder finds them. With `on_error` "skip"
+    damaged records are left out (`RecordSource.left_out` tells which), with "raise" the first ends
+    the preparation.
+    """
+    mark = content_of(folder, cache_dir=cache_dir)
+    skip = on_error == "skip"
+    name = f"{folder.split}-{mark}" + ("-skip" if skip else "")
+    config = FolderConfig(name=name, folder=folder, content=mark, skip_damaged=skip)
+    return prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
+
+
+def content_of(folder: Folder, *, cache_dir: str | os.PathLike | None) -> str:
+    """The fingerprint of everything that is read of a split."""
+    cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
+    index = cache_dir / "content" / f"{_slug(folder)}.json"
+    what = f"{folder.root} ({folder.split})"
+    return fingerprint(folder.files(), options=folder.options, index=index, what=what)
+
+
+def _example(folder: Folder, image_id: str) -> tuple[dict, Checked]:
+    """One record, with the fields of sor_jax.datasets.features. Raises ValueError with its file."""
+    found = folder.photograph(image_id)
+    image, encoded = _decoded(found.image, decode_image)
+    photo_hw = image.shape[:2]
+    ranks = [0.0] * len(found.objects) if found.ranks is None else found.ranks
+    try:
+        if found.photo_hw not in (None, photo_hw):
+            turned = ", before its EXIF turn" if found.photo_hw == photo_hw[::-1] else ""
+            raise ValueError(
+                f"annotated as {found.photo_hw} (h, w){turned}; {found.image} has {photo_hw}"
+            )
+        checked = check_objects(
+            found.objects, ranks, photo_hw=photo_hw, box_format=found.box_format
+        )
+    except ValueError as error:
+        raise ValueError(f"{found.where}, record {image_id}: {error}") from error
+    grey = NO_GREY if found.ranks is None else _rank_map(found, image_id, checked, photo_hw)
+    example = {"image_id": image_id, "image": encoded, "grey": grey, "objects": checked.objects}
+    return example, checked
+
+
+def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> bytes:
+    """The file of a rank map, once it is held against masks and ranks; or a drawn one, as PNG."""
+    masks = decode_masks(checked.masks, photo_hw)
+    values = np.array([thing["rank_order"] for thing in checked.objects])
+    if found.grey is None:
+        file = io.BytesIO()
+        Image.fromarray(rank_map(masks, rank_classes(values))).save(file, "PNG")
+        return file.getvalue()
+    pixels, encoded = _decoded(found.grey, decode_grey)
+    if pixels.shape != photo_hw:
+        raise ValueError(f"{found.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}")
+    try:
+        check_rank_map(pixels, masks, levels_of(values))
+    except ValueError as error:
+        raise ValueError(f"{found.grey}, record {image_id}: {error}") from error
+    return encoded
+
+
+def _decoded(path: pathlib.Path, decode) -> tuple[np.ndarray, bytes]:
+    """(pixels, the file's bytes) of an image file; what is wrong is said under its name."""
+    try:
+        encoded = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist{what_lies_there(path)}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return decode(encoded), encoded
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_shares(folder: Folder, left_out: list, unusable: list, objects: int) -> None:
+    """Raises ValueError where so much is left out that the set is mistaken, not single files."""
+    named = f"{folder.root} ({folder.split})"
+    if 2 * len(left_out) > len(folder.ids):
+        raise ValueError(
+            f"{named}: {len(left_out)} of {len(folder.ids)} photographs are damaged, more than "
+            f"half; that is a mistake of the set, so none is used. The first: {left_out[0]}"
+        )
+    if unusable and not objects:
+        raise ValueError(
+            f"{named}: none of its {len(unusable)} objects can be used. The first: {unusable[0]}"
+        )
+
+
+def _slug(folder: Folder) -> str:
+    """A file's name that stands for a folder and a split."""
+    return hashlib.sha256(os.fsencode(f"{folder.root}\n{folder.split}")).hexdigest()[:16]
