@@ -62,10 +62,9 @@ $(VENV)/.web: tests/web/requirements.txt $(VENV)/.tests
 	touch $@
 
 test-web: $(VENV)/.web
-	@command -v chromium chromium-browser >/dev/null || test "$$(id -u)" != 0 || \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	      --no-install-recommends chromium >/dev/null; } || \
-	    echo "chromium could not be installed"
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium \
+	      >/dev/null; } || echo "chromium could not be installed"
 	$(BIN)/python -m pytest -rs tests/web
 
 test-slow: $(VENV)/.tests
