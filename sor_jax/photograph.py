@@ -1,11 +1,12 @@
 """A photograph in any form that people have it in -> u8[H, W, 3]."""
 
-import io
 import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+
+from sor_jax.datasets.images import as_rgb, decode_image
 
 Photograph = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -28,57 +29,23 @@ def read_photograph(source: Photograph) -> np.ndarray:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _as_rgb(source, "the image")
+        return _named("the image", lambda: as_rgb(ImageOps.exif_transpose(source)))
     if isinstance(source, bytes | bytearray | memoryview):
-        return decode(bytes(source), name=f"an image of {len(source):,} bytes")
+        return _named("the bytes", lambda: decode_image(bytes(source)))
     if isinstance(source, str | os.PathLike):
-        path = pathlib.Path(source)
-        return decode(path.read_bytes(), name=str(path))
+        encoded = pathlib.Path(source).read_bytes()
+        return _named(source, lambda: decode_image(encoded))
     raise TypeError(
         f"a photograph is a path, bytes, a Pillow image or an array u8[H, W, 3], not a "
         f"{type(source).__name__}"
     )
 
 
-def decode(encoded: bytes, *, name: str) -> np.ndarray:
-    """As read_photograph, of the bytes of an image file; `name` stands in the errors."""
+def _named(name, read) -> np.ndarray:
     try:
-        image = Image.open(io.BytesIO(encoded))
-    except UnidentifiedImageError:
-        what = "is empty" if not encoded else "is not an image, or of a kind that is not known here"
-        raise ValueError(f"{name} {what}") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is too large: {error}") from None
-    except Exception as error:  # as below
-        raise ValueError(f"{name} is damaged: {error}") from None
-    return _as_rgb(image, name)
-
-
-def _as_rgb(image: Image.Image, name: str) -> np.ndarray:
-    try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            return _grey_of_16_bits(image, name)
-        if image.mode == "F":
-            raise ValueError("its pixels are fractions; expected 8 or 16 bits a channel")
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
-        pixels = np.asarray(image.convert("RGB"))
+        return read()
     except Exception as error:  # whatever Pillow's decoders meet in broken bytes
-        raise ValueError(f"{name} is damaged or cannot be used: {error}") from None
-    if not pixels.size:
-        raise ValueError(f"{name} has no pixels")
-    return pixels
-
-
-def _grey_of_16_bits(image: Image.Image, name: str) -> np.ndarray:
-    pixels = np.asarray(image, np.int64)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError(f"{name} has values of {pixels.min()} to {pixels.max()}; at most 16 bits")
-    grey = (pixels / 257).round().astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -91,7 +58,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if not array.size:
         raise ValueError(f"the array has no pixels: its shape is {array.shape}")
     if channels == 4:
-        return _as_rgb(Image.fromarray(np.ascontiguousarray(array), "RGBA"), "the array")
+        return as_rgb(Image.fromarray(np.ascontiguousarray(array)))
     if channels == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     return array

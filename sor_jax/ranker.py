@@ -68,10 +68,10 @@ def load(
     else:
         variables, config = read_trained(folder)
         card = {}
-    if not config.get("loss", {}).get("rank_weight", 1.0):
+    if not config.get("loss", {}).get("weights", {}).get("rank", 1.0):
         raise ValueError(
-            f"{folder} was trained without ranks (config.loss.rank_weight is 0): it finds objects, "
-            "but what it says of their ranks means nothing"
+            f"{folder} was trained without ranks (config.loss.weights.rank is 0): it finds "
+            "objects, but what it says of their ranks means nothing"
         )
     _set(config, threshold=threshold, rank_rule=rank_rule)
     name = str(card.get("name") or folder.name)

@@ -16,12 +16,21 @@ _LEAST_WHITE = 4096  # no file of 16 bits is as dark as to stay below
 def decode_image(encoded: bytes) -> np.ndarray:
     """u8[h, w, 3] RGB from the bytes of an image file, turned as its EXIF tag says.
 
-    Grey of 16 bits or floats is scaled as `decode_grey` does. Raises ValueError for whatever cannot
-    be read.
+    See `as_rgb` for other kinds. Raises ValueError for whatever cannot be read.
     """
-    image = _upright(encoded)
+    return as_rgb(_upright(encoded))
+
+
+def as_rgb(image: Image.Image) -> np.ndarray:
+    """u8[h, w, 3] RGB of an image of any kind.
+
+    Grey of 16 bits or floats is scaled as `decode_grey` does; what is transparent shows white.
+    """
     if image.mode.startswith(_DEEP):
         return np.repeat(to_eight_bits(np.asarray(image))[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
 
 

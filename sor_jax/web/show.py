@@ -11,9 +11,8 @@ from collections.abc import Collection
 import numpy as np
 from PIL import Image
 
-from sor_jax.files import write_png
-from sor_jax.photograph import read_photograph
-from sor_jax.platform import cache_dir
+from sor_jax.datasets.images import decode_image
+from sor_jax.files import cache_dir, write_png
 from sor_jax.visualize import COLOURS
 
 MOST_PIXELS = 60_000_000
@@ -46,7 +45,7 @@ def rank_file(ranker, path: str):
     try:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
-    except Exception:  # read_photograph says what it is
+    except Exception:  # decode_image says what it is
         width = height = 0
     if width * height > MOST_PIXELS:
         raise ValueError(
@@ -54,7 +53,7 @@ def rank_file(ranker, path: str):
             "are taken here, the command line takes more"
         )
     try:
-        return ranker.rank([(read_photograph(content), name)])[0]
+        return ranker.rank([(decode_image(content), name)])[0]
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

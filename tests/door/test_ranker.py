@@ -216,7 +216,7 @@ def test_a_workdir_is_loaded_too(tmp_path):
 
 def test_a_model_without_ranks_is_refused(tmp_path):
     config, _, variables = small_network()
-    fields = flatten(config.to_dict()) | {"loss.rank_weight": 0.0}
+    fields = flatten(config.to_dict()) | {"loss.weights.rank": 0.0}
     write_exported(tmp_path, variables, fields, CARD)
-    with pytest.raises(ValueError, match="rank_weight"):
+    with pytest.raises(ValueError, match="without ranks"):
         sor_jax.load(tmp_path)
