@@ -83,11 +83,11 @@ def panel(
     for place, (picture, heading) in enumerate(zip(pictures, headings, strict=True)):
         left = MARGIN + place * (width + MARGIN)
         sheet.paste(picture, (left, HEADER))
-        draw.text((left, HEADER // 2), heading, INK, _font(18), anchor="lm")
+        draw.text((left, HEADER // 2), heading, INK, label_font(18), anchor="lm")
         note = notes[place] if place < len(notes) else ""
-        room = width - draw.textlength(heading, _font(18)) - MARGIN
-        if draw.textlength(note, _font(14)) <= room:
-            draw.text((left + width, HEADER // 2 + 1), note, PALE_INK, _font(14), anchor="rm")
+        room = width - draw.textlength(heading, label_font(18)) - MARGIN
+        if draw.textlength(note, label_font(14)) <= room:
+            draw.text((left + width, HEADER // 2 + 1), note, PALE_INK, label_font(14), anchor="rm")
     return np.asarray(sheet)
 
 
@@ -141,7 +141,7 @@ def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:
         (x, y),
         str(rank),
         "white",
-        _font(size),
+        label_font(size),
         anchor="mm",
         stroke_width=max(size // 12, 2),
         stroke_fill=INK,
@@ -149,5 +149,6 @@ def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of all pictures."""
     return ImageFont.load_default(size)
