@@ -67,7 +67,7 @@ def check(args) -> bool:
 
 
 def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
-    """The splits that can be opened, and what is damaged in each, those that cannot be among them."""
+    """The splits that can be opened, and what is damaged in every one."""
     root = args.root.expanduser()
     if any(layout.split_list(root, split).is_file() for split in layout.SPLITS):
         name, rank_field = "assr", args.rank_field or layout.RANKS

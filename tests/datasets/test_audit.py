@@ -38,23 +38,19 @@ def test_a_good_folder_passes(tmp_path):
 
 def test_what_is_damaged_leaks_or_looks_wrong_is_told_and_drawn(tmp_path):
     root = tmp_path / "set"
-    write(root, "train", assr_tree.IMAGES)
+    twice = [((4, 6, 20, 30), 0.9), ((5, 6, 20, 30), 1.0)]
+    write(root, "train", assr_tree.IMAGES | {"two": twice})
     write(root, "test", {"copy": assr_tree.IMAGES["three"], "bad": assr_tree.IMAGES["two"]})
     photo = Image.open(root / "images/train/three.jpg")
     photo.save(root / "images/test/copy.jpg", quality=60)
     (root / "images/test/bad.jpg").write_bytes(b"no image")
-    path = root / "obj_seg_data_train.json"
-    entries = json.loads(path.read_text())
-    (two,) = (entry for entry in entries if entry["img"] == "two")
-    two["object_data"][0]["bbox"] = [4, 6, 9, 12]  # its mask goes on to 20, 30
-    path.write_text(json.dumps(entries))
     done = check(root, tmp_path)
     assert done.returncode == 1
     assert "LEAK" in done.stdout and "train three and test copy" in done.stdout
     assert "bad.jpg" in done.stdout and "Traceback" not in done.stderr
     summary = json.loads((tmp_path / "out" / "check.json").read_text())
     assert list(summary["suspicious"]) == ["train/two"]
-    assert "box 0" in summary["suspicious"]["train/two"][0]
+    assert "0.94" in summary["suspicious"]["train/two"][0]
     # Two names of equal length have the same noise in assr_tree.
     pairs = [[["train", "two"], ["train", "one"]], [["train", "three"], ["test", "copy"]]]
     assert summary["look_the_same"] == pairs
