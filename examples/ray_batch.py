@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("photographs", nargs="+")
     parser.add_argument("--out", required=True)
     parser.add_argument("--model", default=pretrained.DEFAULT)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="leave Ray a CPU beside them [2]")
     arguments = parser.parse_args()
     jobs = batch.find_jobs(arguments.photographs, out=pathlib.Path(arguments.out).absolute())
     jobs = [batch.Job(job.source.absolute(), job.stem) for job in jobs]
