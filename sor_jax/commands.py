@@ -60,6 +60,9 @@ def plain_errors(
       debug: leave every error as it is.
       all_kinds: whether an error of any type is the user's at this moment, as while flags are read.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter still gets the message
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

@@ -7,6 +7,7 @@ Its content's fingerprint, the checks, what is left out and the records are comm
 import dataclasses
 import hashlib
 import io
+import json
 import os
 import pathlib
 import sys
@@ -22,7 +23,13 @@ from sor_jax.datasets.features import NO_GREY
 from sor_jax.datasets.images import decode_grey, decode_image
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.names import what_lies_there
-from sor_jax.datasets.prepare import LocalBuilder, default_cache_dir, prepared, progress
+from sor_jax.datasets.prepare import (
+    LocalBuilder,
+    add_root,
+    default_cache_dir,
+    prepared,
+    progress,
+)
 from sor_jax.datasets.rank_map import check_rank_map, levels_of
 from sor_jax.datasets.record import rank_classes
 from sor_jax.metrics.sor import rank_map
@@ -58,13 +65,13 @@ class Folder(Protocol):
       root: the folder, as an absolute path.
       split: train, val or test.
       ids: of the photographs, in order, each once.
-      options: what, beside its files, changes how it is read.
+      arguments: what, beside root and split, it was made with.
     """
 
     root: pathlib.Path
     split: str
     ids: list[str]
-    options: str
+    arguments: dict
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split, whether they exist or not."""
@@ -111,7 +118,8 @@ class FolderBuilder(LocalBuilder):
         _check_shares(folder, left_out, unusable, objects)
         self.facts |= {
             "content": self.builder_config.content,
-            "root": os.fspath(folder.root),
+            "roots": [],
+            "arguments": folder.arguments,
             "split": folder.split,
             "left_out": left_out,
             "unusable_objects": len(unusable),
@@ -142,7 +150,9 @@ def open_folder(
     skip = on_error == "skip"
     name = f"{folder.split}-{mark}" + ("-skip" if skip else "")
     config = FolderConfig(name=name, folder=folder, content=mark, skip_damaged=skip)
-    return prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
+    builder = prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
+    add_root(builder.data_dir, os.fspath(folder.root))
+    return builder
 
 
 def content_of(folder: Folder, *, cache_dir: str | os.PathLike | None) -> str:
@@ -150,7 +160,7 @@ def content_of(folder: Folder, *, cache_dir: str | os.PathLike | None) -> str:
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     index = cache_dir / "content" / f"{_slug(folder)}.json"
     what = f"{folder.root} ({folder.split})"
-    return fingerprint(folder.files(), options=folder.options, index=index, what=what)
+    return fingerprint(folder.files(), options=json.dumps(folder.arguments), index=index, what=what)
 
 
 def _example(folder: Folder, image_id: str) -> tuple[dict, Checked]:

@@ -60,8 +60,9 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder):
 def about(data_dir: str | os.PathLike) -> dict:
     """What is known of prepared records.
 
-    "content" tells them from all others; "left_out" {split: [why]} are records that were damaged;
-    "files" {name: [bytes, digest of a small one]}; further fields as the builder's `facts`.
+    "content" tells them from all others; "left_out" [why] are records that were damaged;
+    "files" {name: [bytes, digest of a small one]}; "roots" are the folders that use them. Further
+    fields as the builder's `facts`.
     """
     return json.loads((pathlib.Path(data_dir) / ABOUT).read_bytes())
 
@@ -81,12 +82,15 @@ def prepared(
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     with _quiet():
-        place = pathlib.Path(_builder(cls, config, cache_dir).data_dir)
+        place = cache_dir / cls.name / config.name / str(cls.VERSION)
         if damage(place) is not None:
             with _alone(place):
                 why = damage(place)
                 if why is not None:
-                    _write(_builder(cls, config, cache_dir), place, what, why)
+                    _clear(place)
+                    again = f" anew: {why}" if why else " (once)"
+                    print(f"Preparing {what} in {place}{again}", file=sys.stderr, flush=True)
+                    _write(_builder(cls, config, cache_dir), place)
         return _builder(cls, config, cache_dir)
 
 
@@ -113,6 +117,16 @@ def damage(place: pathlib.Path) -> str | None:
     return None
 
 
+def add_root(data_dir: str | os.PathLike, root: str) -> None:
+    """Notes that a folder uses these records; a cache that can only be read is left as it is."""
+    known = about(data_dir)
+    if root not in known["roots"]:
+        with contextlib.suppress(OSError):
+            write_json(
+                pathlib.Path(data_dir) / ABOUT, known | {"roots": [*known["roots"], root][-9:]}
+            )
+
+
 def progress(items: Iterable, *, total: int, what: str) -> Iterator:
     """The items, with a progress bar when a terminal looks on."""
     return tqdm.tqdm(items, total=total, desc=what, unit=" images", disable=None, leave=False)
@@ -122,12 +136,14 @@ def _builder(cls, config, cache_dir):
     return cls(config=config, data_dir=os.fspath(cache_dir), file_format="array_record")
 
 
-def _write(builder: LocalBuilder, place: pathlib.Path, what: str, why: str) -> None:
+def _clear(place: pathlib.Path) -> None:
+    """Deletes what lies at a place, and what cut-off preparations left beside it."""
     for left_over in (*place.parent.glob(f"incomplete.*_{place.name}"), place):
         if left_over.exists():
             shutil.rmtree(left_over)
-    again = f" anew: {why}" if why else " (once)"
-    _tell(f"Preparing {what} in {place}{again}")
+
+
+def _write(builder: LocalBuilder, place: pathlib.Path) -> None:
     tfds.display_progress_bar(False)  # `progress` stands for its four bars
     builder.facts = {"content": builder.builder_config.name}
     try:
@@ -136,17 +152,13 @@ def _write(builder: LocalBuilder, place: pathlib.Path, what: str, why: str) -> N
             builder.download_and_prepare(download_dir=folder)
     finally:
         tfds.display_progress_bar(True)
-        for left_over in place.parent.glob(f"incomplete.*_{place.name}"):
-            shutil.rmtree(left_over, ignore_errors=True)
+        if not place.exists():
+            _clear(place)
     files = {
         file.name: [file.stat().st_size, _digest(file) if file.suffix == ".json" else ""]
         for file in sorted(place.iterdir())
     }
     write_json(place / ABOUT, {"format": _FORMAT, "files": files} | builder.facts)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _digest(file: pathlib.Path) -> str:

@@ -60,6 +60,8 @@ def write_split(root, split, images=IMAGES, *, segmentation=polygon):
         (root / kind / split).mkdir(parents=True, exist_ok=True)
     entries = []
     for image_id, objects in images.items():
+        for kind in ("images", "gt", "rank_order"):
+            (root / kind / split / image_id).parent.mkdir(parents=True, exist_ok=True)
         grey = np.zeros(IMAGE_HW, np.uint8)
         for box, value in objects:
             grey[mask_of(box)] = GREYS.get(value, 0)

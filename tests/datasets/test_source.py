@@ -33,8 +33,8 @@ def test_default_cache_is_the_users(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_names(tmp_path):
-    with pytest.raises(ValueError, match="'coco'; the data sets are assr, scenes"):
-        open_source("coco", root="", cache_dir=tmp_path, **OPTIONS)
+    with pytest.raises(ValueError, match="'voc'; the data sets are assr, .*scenes"):
+        open_source("voc", root="", cache_dir=tmp_path, **OPTIONS)
 
 
 def test_an_unknown_split_is_said(tmp_path):

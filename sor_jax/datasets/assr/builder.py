@@ -25,10 +25,9 @@ class AssrFolder:
     ValueError for a list that cannot be read.
     """
 
-    options = ""
-
     def __init__(self, root: str | os.PathLike | None, split: str, rank_field: str = layout.RANKS):
         self.root, self.split = layout.require(root, split, rank_field), split
+        self.arguments = {"rank_field": rank_field}
         self.ids = layout.read_ids(self.root, split)
         self._image = Finder(self.root / "images" / split, SUFFIXES)
         self._ranks = self._grey = None

@@ -36,7 +36,7 @@ class CocoFolder:
                 f"config.data.rank_values is {rank_values!r}; expected one of {', '.join(MEANINGS)}"
             )
         self.root, self.split = files.require(root, split), split
-        self.options = f"{rank_field} {rank_values}"
+        self.arguments = {"rank_field": rank_field, "rank_values": rank_values}
         self._rank_field, self._rank_values = rank_field, rank_values
         self._images = {image.name: image for image in files.read_images(self.root, split)}
         self.ids = list(self._images)

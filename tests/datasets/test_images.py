@@ -1,0 +1,64 @@
+"""One reader for photographs and maps: 16 bits, floats, and what is too large."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sor_jax.datasets.images import decode_grey, decode_image
+
+LEVELS = np.array([[0, 153, 178], [204, 229, 255]])
+
+
+def encoded(pixels, kind):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "kind"),
+    [
+        (LEVELS.astype(np.uint8), "PNG"),
+        ((LEVELS * 257).astype(np.uint16), "PNG"),
+        ((LEVELS * 257).astype(np.uint16), "TIFF"),
+        ((LEVELS * 257).astype(np.int32), "TIFF"),
+        ((LEVELS / 255).astype(np.float32), "TIFF"),
+        (LEVELS.astype(np.float32), "TIFF"),
+        (np.repeat(LEVELS.astype(np.uint8)[..., None], 3, 2), "PNG"),
+    ],
+)
+def test_any_depth_becomes_eight_bits(pixels, kind):
+    np.testing.assert_array_equal(decode_grey(encoded(pixels, kind)), LEVELS)
+    want = np.repeat(LEVELS[..., None], 3, 2)
+    np.testing.assert_array_equal(decode_image(encoded(pixels, kind)), want)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (LEVELS.astype(np.uint16), "0 to 255 in 16 bits"),
+        ((LEVELS * 16).astype(np.uint16), "0 to 4080 in 16 bits"),
+        ((LEVELS * 1000).astype(np.int32), "255000"),
+        (-LEVELS.astype(np.int32), "-255"),
+        ((LEVELS * 257.0).astype(np.float32), "65535 in floats"),
+        ((LEVELS / 255 - 0.5).astype(np.float32), "-0.5"),
+        (np.full((2, 3), np.nan, np.float32), "finite"),
+    ],
+)
+@pytest.mark.parametrize("decode", [decode_grey, decode_image])
+def test_what_would_be_a_guess_is_refused(pixels, said, decode):
+    kind = "PNG" if pixels.dtype == np.uint16 else "TIFF"
+    with pytest.raises(ValueError, match=said):
+        decode(encoded(pixels, kind))
+
+
+def test_a_black_file_of_sixteen_bits_is_black():
+    assert not decode_grey(encoded(np.zeros((3, 4), np.uint16), "PNG")).any()
+
+
+def test_two_hundred_megapixels_are_named(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # the same rule, in small
+    with pytest.raises(ValueError, match="an image of .* megapixels; at most .* are read"):
+        decode_image(encoded(np.zeros((9, 9), np.uint8), "PNG"))
