@@ -225,9 +225,10 @@ def _check_shares(folder: Folder, left_out: list, unusable: list, objects: int) 
             f"{named}: {len(left_out)} of {len(folder.ids)} photographs are damaged, more than "
             f"half; that is a mistake of the set, so none is used. The first: {left_out[0]}"
         )
-    if unusable and not objects:
+    if len(unusable) > objects:
         raise ValueError(
-            f"{named}: none of its {len(unusable)} objects can be used. The first: {unusable[0]}"
+            f"{named}: {len(unusable)} of {len(unusable) + objects} objects cannot be used, more "
+            f"than half; that is a mistake of the set. The first: {unusable[0]}"
         )
 
 

@@ -6,12 +6,12 @@ import json
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.checks import check_annotation
+from sor_jax.datasets.checks import RANK_VALUES, check_annotation
 from sor_jax.datasets.features import NO_GREY
 from sor_jax.datasets.images import decode_grey, decode_image
 from sor_jax.datasets.masks import to_parts, to_rle
 
-NUM_RANKS = 5
+NUM_RANKS = len(RANK_VALUES)
 NO_RANK = -1
 TARGETS = ("ranked", "all")
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sor_jax.datasets.checks import is_numbers
+from sor_jax.datasets.masks import is_numbers
+from sor_jax.datasets.record import NUM_RANKS
 
 MEANINGS = ("places", "scores")
-MOST = 5
 
 
 def rank_order(values: Sequence, meaning: str, field: str) -> np.ndarray:
@@ -32,13 +32,13 @@ def rank_order(values: Sequence, meaning: str, field: str) -> np.ndarray:
         )
     keys = np.asarray(numbers, np.float64) * (-1 if meaning == "scores" else 1)
     order = np.argsort(keys, kind="stable")
-    for first, second in zip(order[:MOST], order[1:], strict=False):
+    for first, second in zip(order[:NUM_RANKS], order[1:], strict=False):
         if keys[first] == keys[second]:
             raise ValueError(
                 f"objects {ranked[first]} and {ranked[second]} have the same {field}, "
                 f"{numbers[first]}; their order is not known"
             )
     result = np.zeros(len(values))
-    for rank, index in enumerate(order[:MOST]):
+    for rank, index in enumerate(order[:NUM_RANKS]):
         result[ranked[index]] = 1 - rank / 10
     return result

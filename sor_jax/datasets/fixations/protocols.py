@@ -16,10 +16,10 @@ import numpy as np
 
 from sor_jax.datasets.fixations.looks import Looks
 from sor_jax.datasets.fixations.objects import NONE
+from sor_jax.datasets.record import NUM_RANKS
 
 NAMES = ("first", "people", "count", "duration", "density_peak", "density_mean")
 OF_DENSITY = ("density_peak", "density_mean")
-NUM_RANKS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
+from sor_jax.datasets.masks import encode_masks
 from sor_jax.datasets.scenes.draw import Scene, draw
 
 _ALONE = 64  # fewer scenes than this are drawn here: processes take a second to start
@@ -25,7 +25,7 @@ _ALONE = 64  # fewer scenes than this are drawn here: processes take a second to
 def example(seed: int, split: str, index: int, image_hw: tuple[int, int]) -> dict:
     """One scene with the fields of datasets.features; pictures as PNG, so nothing is lost."""
     scene = draw(seed, split, index, image_hw=image_hw)
-    rles = coco_mask.encode(np.asfortranarray(scene.masks.transpose(1, 2, 0).astype(np.uint8)))
+    rles = encode_masks(scene.masks)
     return {
         "image_id": f"{split}_{index:06d}",
         "image": _png(scene.image),
