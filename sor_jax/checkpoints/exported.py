@@ -1,6 +1,6 @@
 """Weights that are handed on: a folder with all that using them takes, and nothing else.
 
-weights.safetensors   "params/.." and "frozen/..", float16
+weights.safetensors   "params/.." and "frozen/..", float16 (small arrays float32) or float32
 config.json           the config that they belong to, with the input normalisation
 card.json             format, SHA-256 of the weights, and what a person should know of them
 """
@@ -22,6 +22,7 @@ from sor_jax.config import read_saved
 from sor_jax.files import write_json, write_whole
 
 FORMAT = 1
+SMALL = 20_000  # numbers in an array that stays float32
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
 _OF_THE_ORIGINAL = (
     "mask_channel",
@@ -69,7 +70,9 @@ def write_exported(
       variables: {"params": .., "frozen": ..}.
       fields: of the config, see `sor_jax.config.read_saved`.
       card: what a person should know; format, SHA-256, bytes and parameters are added.
-      dtype: "float16", or "float32" for weights that are to come back as they were.
+      dtype: "float16" of all but small arrays (norms, biases, last layers, depthwise kernels: a
+        twentieth of the numbers, and most of what rounding does to ranks), or "float32" for weights
+        that are to come back as they were.
 
     Raises:
       ValueError: a value is not finite, or is none in float16.
@@ -77,7 +80,9 @@ def write_exported(
     folder, arrays = pathlib.Path(folder), {}
     for name, value in _flat(variables).items():
         with np.errstate(over="ignore"):
-            arrays[name] = np.ascontiguousarray(np.asarray(value, np.float32).astype(dtype))
+            array = np.asarray(value, np.float32)
+            array = array if array.size <= SMALL else array.astype(dtype)
+            arrays[name] = np.ascontiguousarray(array)
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} has values that {dtype} cannot hold: nothing is written")
     encoded = save(arrays)
