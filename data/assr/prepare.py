@@ -23,15 +23,18 @@ def main():
         help="skip leaves damaged ones out",
     )
     parser.add_argument("--rank_field", default=layout.RANKS, help="the folder of the ranks")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
     options = {"on_error": args.on_error, "rank_field": args.rank_field}
     failed = False
-    with plain_errors():
+    with plain_errors(debug=args.debug):
         root = layout.require(args.root, None, args.rank_field)
     for split in layout.splits(root):
         try:
             prepared = builder(root, split, cache_dir=args.cache_dir, **options)
         except (ValueError, OSError) as error:
+            if args.debug:
+                raise
             print_error(error)
             failed = True
             continue

@@ -25,8 +25,11 @@ from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.names import what_lies_there
 from sor_jax.datasets.prepare import (
     LocalBuilder,
+    about,
     add_root,
+    damage,
     default_cache_dir,
+    place_of,
     prepared,
     progress,
 )
@@ -146,18 +149,20 @@ def open_folder(
     damaged records are left out (`RecordSource.left_out` tells which), with "raise" the first ends
     the preparation.
     """
-    mark = content_of(folder, cache_dir=cache_dir)
-    skip = on_error == "skip"
-    name = f"{folder.split}-{mark}" + ("-skip" if skip else "")
-    config = FolderConfig(name=name, folder=folder, content=mark, skip_damaged=skip)
+    cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
+    mark, skip = content_of(folder, cache_dir=cache_dir), on_error == "skip"
+    names = [f"{folder.split}-{mark}", f"{folder.split}-{mark}-skip"]
+    other = place_of(cls, names[not skip], cache_dir)
+    if damage(other) is None and not about(other)["left_out"]:
+        skip = not skip  # there was nothing to leave out, so both are the same
+    config = FolderConfig(name=names[skip], folder=folder, content=mark, skip_damaged=skip)
     builder = prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
     add_root(builder.data_dir, os.fspath(folder.root))
     return builder
 
 
-def content_of(folder: Folder, *, cache_dir: str | os.PathLike | None) -> str:
+def content_of(folder: Folder, *, cache_dir: pathlib.Path) -> str:
     """The fingerprint of everything that is read of a split."""
-    cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     index = cache_dir / "content" / f"{_slug(folder)}.json"
     what = f"{folder.root} ({folder.split})"
     return fingerprint(folder.files(), options=json.dumps(folder.arguments), index=index, what=what)

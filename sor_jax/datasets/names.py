@@ -107,13 +107,23 @@ def what_lies_there(path: pathlib.Path) -> str:
     """Of a file that is not there: what its folder holds instead, to end a message with."""
     if not path.parent.is_dir():
         return f"; there is no folder {path.parent}"
-    names = sorted(file.name for file in path.parent.iterdir())
-    alike = [name for name in names if canonical(pathlib.Path(name).stem) == canonical(path.stem)]
+    names, by_stem = _listing(path.parent, path.parent.stat().st_mtime_ns)
+    alike = by_stem.get(canonical(path.stem), [])
     if path.is_symlink():
         return "; it is a link to a file that is gone"
     if alike:
         return f"; {', '.join(alike[:3])} is there"
     return f"; its folder holds {_some(names)}"
+
+
+@functools.lru_cache(maxsize=4)
+def _listing(folder: pathlib.Path, changed: int) -> tuple[list[str], dict[str, list[str]]]:
+    """The names in a folder, and those of each canonical stem."""
+    del changed  # a folder is listed anew after a change
+    names, by_stem = sorted(file.name for file in folder.iterdir()), {}
+    for name in names:
+        by_stem.setdefault(canonical(pathlib.Path(name).stem), []).append(name)
+    return names, by_stem
 
 
 def _some(names: Iterable) -> str:

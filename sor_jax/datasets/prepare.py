@@ -82,7 +82,7 @@ def prepared(
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     with _quiet():
-        place = cache_dir / cls.name / config.name / str(cls.VERSION)
+        place = place_of(cls, config.name, cache_dir)
         if damage(place) is not None:
             with _alone(place):
                 why = damage(place)
@@ -92,6 +92,11 @@ def prepared(
                     print(f"Preparing {what} in {place}{again}", file=sys.stderr, flush=True)
                     _write(_builder(cls, config, cache_dir), place)
         return _builder(cls, config, cache_dir)
+
+
+def place_of(cls: type[LocalBuilder], name: str, cache_dir: pathlib.Path) -> pathlib.Path:
+    """Where the records of a configuration of this name lie."""
+    return cache_dir / cls.name / name / str(cls.VERSION)
 
 
 def damage(place: pathlib.Path) -> str | None:

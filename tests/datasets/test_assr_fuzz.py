@@ -37,7 +37,7 @@ def test_assrs_own_ranks_of_thirty_objects(tmp_path, capsys):
     crowd["object_data"][without[1]]["segmentation"] = [[3, 9, 8, 9, 8]]
     path.write_text(json.dumps(entries))
     for on_error in ("raise", "skip"):
-        source = opened(root, tmp_path, on_error=on_error)
+        source = opened(root, tmp_path / on_error, on_error=on_error)
         told = capsys.readouterr().err
         assert told.count("2 objects without a rank") == 1 and "record crowd" in told
         assert not source.left_out and len(source) == 5
@@ -45,8 +45,9 @@ def test_assrs_own_ranks_of_thirty_objects(tmp_path, capsys):
         kept = [value for i, (_, value) in enumerate(objects) if i not in without[:2]]
         np.testing.assert_allclose(record.rank_order, kept, atol=1e-6)
         assert (record.rank_order > 0.5).sum() == 5 and record.rank_order.min() < -1.5
-    opened(root, tmp_path)
-    assert not capsys.readouterr().err  # told once
+    for on_error in ("raise", "skip"):  # told, and prepared, once
+        opened(root, tmp_path / "raise", on_error=on_error)
+        assert not capsys.readouterr().err
 
 
 def png(pixels):
