@@ -49,8 +49,6 @@ def remove(cache: Cache) -> None:
     """Deletes the records, and the folder around them when that is empty then."""
     shutil.rmtree(cache.path)
     state = cache.path.parent
-    for lock in state.glob(".*.lock"):
-        lock.unlink(missing_ok=True)
     if not any(state.iterdir()):
         state.rmdir()
 

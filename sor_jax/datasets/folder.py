@@ -79,8 +79,11 @@ class Folder(Protocol):
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split, whether they exist or not."""
 
+    def read(self) -> None:
+        """Reads what concerns all photographs, so that what is wrong with it ends everything."""
+
     def photograph(self, image_id: str) -> Photograph:
-        """What they say of a photograph. Raises ValueError or FileNotFoundError."""
+        """What they say of a photograph, after `read`. Raises ValueError or FileNotFoundError."""
 
 
 @dataclasses.dataclass
@@ -105,6 +108,7 @@ class FolderBuilder(LocalBuilder):
     def _generate_examples(self):
         folder, skip = self.builder_config.folder, self.builder_config.skip_damaged
         left_out, unusable, objects = [], [], 0
+        folder.read()
         for index, image_id in enumerate(
             progress(folder.ids, total=len(folder.ids), what=folder.split)
         ):

@@ -84,7 +84,7 @@ def prepared(
     with _quiet():
         place = place_of(cls, config.name, cache_dir)
         if damage(place) is not None:
-            with _alone(place):
+            with _alone(cache_dir, f"{cls.name}-{config.name}"):
                 why = damage(place)
                 if why is not None:
                     _clear(place)
@@ -159,6 +159,8 @@ def _write(builder: LocalBuilder, place: pathlib.Path) -> None:
         tfds.display_progress_bar(True)
         if not place.exists():
             _clear(place)
+            with contextlib.suppress(OSError):  # another version's records are there
+                place.parent.rmdir()
     files = {
         file.name: [file.stat().st_size, _digest(file) if file.suffix == ".json" else ""]
         for file in sorted(place.iterdir())
@@ -171,15 +173,15 @@ def _digest(file: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def _alone(place: pathlib.Path) -> Iterator[None]:
-    """Lets one process at a time write records to a place."""
-    lock = place.parent / f".{place.name}.lock"
+def _alone(cache_dir: pathlib.Path, name: str) -> Iterator[None]:
+    """Lets one process at a time write the records of this name."""
+    lock = cache_dir / "locks" / f"{name}.lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
         raise OSError(
-            f"records cannot be prepared in {place.parent} ({error.strerror}): set "
+            f"records cannot be prepared in {cache_dir} ({error.strerror}): set "
             "config.data.cache_dir to a folder that can be written"
         ) from error
     with locked(lock):

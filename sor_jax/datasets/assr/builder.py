@@ -34,7 +34,7 @@ class AssrFolder:
         if layout.has_ranks(self.root, rank_field):
             self._ranks = Finder(self.root / rank_field / split, (".json",))
             self._grey = Finder(self.root / layout.maps_of(rank_field) / split, (".png",))
-        self._objects = None
+        self._objects = {}
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split."""
@@ -48,10 +48,12 @@ class AssrFolder:
                 found |= {f"{role}/{image_id}": find(image_id) for image_id in self.ids}
         return found
 
+    def read(self) -> None:
+        """Reads the objects of all photographs."""
+        self._objects = layout.read_objects(self.root, self.split)
+
     def photograph(self, image_id: str) -> Photograph:
-        """What the files say of a photograph."""
-        if self._objects is None:
-            self._objects = layout.read_objects(self.root, self.split)
+        """What the files say of a photograph, after `read`."""
         where = str(layout.annotations(self.root, self.split))
         try:
             objects = self._objects[image_id]

@@ -47,6 +47,9 @@ class CocoFolder:
         photographs = {f"image/{name}": image.path for name, image in self._images.items()}
         return photographs | {"objects": files.annotation_file(self.root, self.split)}
 
+    def read(self) -> None:
+        """Has happened: the ids come with the objects."""
+
     def photograph(self, image_id: str) -> Photograph:
         """What the files say of a photograph."""
         image, ranks = self._images[image_id], None
