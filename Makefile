@@ -16,7 +16,7 @@ $(VENV)/.run-time: requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/.tests: tests/requirements.txt $(VENV)/.run-time
+$(VENV)/.tests: tests/requirements.txt experiments/requirements.txt $(VENV)/.run-time
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt
 	touch $@
 

@@ -1,4 +1,4 @@
-"""Which measurements a scaling experiment takes, and what they say together."""
+"""Which measurements an experiment on speed takes, and their efficiency."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,6 +20,10 @@ class Point:
     batch: int
     dtype: str
 
+    def describe(self) -> str:
+        """In words."""
+        return f"{self.scaling}, {self.devices} devices, batch {self.batch}, {self.dtype}"
+
 
 def points(
     devices: Sequence[int], batches_per_device: Sequence[int], dtypes: Sequence[str]
@@ -28,38 +32,34 @@ def points(
 
     With a single number of devices there is nothing to compare, and no strong scaling.
     """
-    found = []
+    planned = []
     for dtype in dtypes:
         for each in batches_per_device:
-            found += [Point("weak", n, n * each, dtype) for n in devices]
+            planned += [Point("weak", n, n * each, dtype) for n in devices]
             if len(devices) > 1:
-                whole = max(devices) * each
-                found += [Point("strong", n, whole, dtype) for n in devices]
-    return found
+                planned += [Point("strong", n, max(devices) * each, dtype) for n in devices]
+    return planned
 
 
-def with_efficiency(results: list[dict]) -> list[dict]:
-    """Adds "efficiency": images a second and device, relative to the fewest devices of a series.
-
-    A series has one kind of scaling, one dtype and one batch (strong) or batch a device (weak).
-    Measurements that failed have None.
-    """
-    base = {}
-    for result in sorted(results, key=lambda r: r["devices"]):
-        if "error" not in result:
-            base.setdefault(_series(result), _per_device(result))
-    return [
-        result | {"efficiency": None if "error" in result else _per_device(result) / first}
-        for result in results
-        for first in [base.get(_series(result))]
-    ]
-
-
-def _series(result):
+def series_of(result: dict) -> tuple[str, str, int]:
+    """Kind of scaling, dtype, and batch (strong) or batch a device (weak): what a series shares."""
     is_weak = result["scaling"] == "weak"
     batch = result["batch"] // result["devices"] if is_weak else result["batch"]
     return result["scaling"], result["dtype"], batch
 
 
-def _per_device(result):
-    return result["images_per_second"] / result["devices"]
+def with_efficiency(results: list[dict]) -> list[dict]:
+    """Adds "efficiency": images a second and device, relative to the fewest devices of a series.
+
+    Measurements that failed have None.
+    """
+    first, rated = {}, []
+    for result in sorted(results, key=lambda result: result["devices"]):
+        if "error" not in result:
+            first.setdefault(series_of(result), result["images_per_second"] / result["devices"])
+    for result in results:
+        rated.append(result | {"efficiency": None})
+        if "error" not in result:
+            speed = result["images_per_second"] / result["devices"]
+            rated[-1]["efficiency"] = speed / first[series_of(result)]
+    return rated

@@ -24,21 +24,10 @@ def load_config(job: Job):
 def seconds_an_image(job: Job) -> tuple[float, str]:
     """Training on one device: (seconds an image, the device's name).
 
-    A few steps of few images, drawn ones in place of photographs that may not be there: an upper
-    bound where a device is not filled by them.
+    A few steps of a few made-up images: an upper bound where a device is not filled by them.
     """
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "experiments.scaling.measure",
-            f"--config={job.config}",
-            *job.flags,
-        ),
-        *("--config.data.name=scenes", "--config.data.num_scenes.train=16"),
-        *("--config.data.num_scenes.val=2", "--config.data.num_scenes.test=2"),
-        *("--devices=1", f"--batch={BATCH}", "--warmup=1", f"--steps={STEPS}"),
-    ]
+    command = [sys.executable, "-m", "experiments.scaling.point", f"--config={job.config}"]
+    command += [*job.flags, "--data=made_up", f"--batch={BATCH}", "--warmup=1", f"--steps={STEPS}"]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{ended.stderr[-2000:]}")

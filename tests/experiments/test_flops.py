@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.scaling.flops import count_flops
+from experiments.flops import count_flops
 
 X = jnp.ones((2, 9, 11, 3))
 KERNEL = jnp.ones((3, 3, 3, 5))
