@@ -8,17 +8,16 @@ Writes report.md, results.json and, of each model and data set, best.png and wor
 --ranks rank_order --ranks rank_order_fix every model is scored on both ranks of the objects.
 """
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import commands, platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Describes the models.")
 _MODELS = flags.DEFINE_multi_string("model", [], "NAME=workdir, checkpoint or weights.")
 _DATA = flags.DEFINE_multi_string("data", None, "NAME=FOLDER:split,split in ASSR layout.")
 _RANKS = flags.DEFINE_multi_string("ranks", ["rank_order"], "The folders of ranks to score on.")
 _OUT = flags.DEFINE_string("out", None, "Takes report.md, results.json and the galleries.")
-flags.mark_flags_as_required(["config", "data", "out"])
 
 
 def main(_):
@@ -34,4 +33,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    flags.mark_flags_as_required(["config", "data", "out"])
+    commands.run(main)

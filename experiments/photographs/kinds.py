@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from experiments.photographs.rules import in_order
-from experiments.tables.shared import sor_difference
+from experiments.photographs.ways import in_order
+from experiments.tables.paired import sor_difference
 from sor_jax.metrics.scoreboard import Scoreboard
 
 
@@ -32,9 +32,8 @@ def compare(detectors: dict, row_config, seeds: int) -> dict:
 def people(detectors: dict) -> dict:
     """{order of: {scored on: summary}} of the true masks in the people's own two orders."""
     truths = {ranks: [s.truth for s in each.found()[1]] for ranks, each in detectors.items()}
-    results = {}
+    results = {ranks: {} for ranks in truths}
     for ranks, own in truths.items():
-        results[ranks] = {}
         for other, judged in truths.items():
             board = Scoreboard()
             for truth, order in zip(judged, own, strict=True):
@@ -45,22 +44,18 @@ def people(detectors: dict) -> dict:
 
 def markdown(results: dict, own: dict) -> str:
     """The table; differences are to the branch that was trained on what is scored."""
-    kinds = list(results)
-    lines = ["| | " + " | ".join(f"SOR multi on {k} | SA-SOR | difference" for k in kinds) + " |"]
-    lines.append("|---" * (1 + 3 * len(kinds)) + "|")
-    for ranks in kinds:
+    lines = ["| | " + " | ".join(f"SOR multi on {k} | SA-SOR | difference" for k in results) + " |"]
+    lines.append("|---" * (1 + 3 * len(results)) + "|")
+    for ranks, scored in results.items():
         cells = []
-        for other in kinds:
-            cells += [_spread(results[ranks][other], "sor_multi")]
-            cells += [_spread(results[ranks][other], "sa_sor")]
-            pair = results[ranks][other], results[other][other]
-            cells.append("" if ranks == other else _interval(sor_difference(*pair)))
+        for other, seeds in scored.items():
+            difference = None if ranks == other else sor_difference(seeds, results[other][other])
+            cells += [_spread(seeds, "sor_multi"), _spread(seeds, "sa_sor")]
+            interval = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference) if difference else "--"
+            cells.append("" if ranks == other else interval)
         lines.append(f"| trained on {ranks} | " + " | ".join(cells) + " |")
-    for ranks in kinds:
-        cells = []
-        for other in kinds:
-            numbers = own[ranks][other]
-            cells += [f"{numbers['sor_multi']:.3f}", f"{numbers['sa_sor']:.3f}", ""]
+    for ranks, scored in own.items():
+        cells = [f"{n['sor_multi']:.3f} | {n['sa_sor']:.3f} | " for n in scored.values()]
         lines.append(f"| true masks in the order of {ranks} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -70,7 +65,3 @@ def _spread(results, key):
     if not values:
         return "--"
     return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if values[1:] else "")
-
-
-def _interval(difference):
-    return "--" if difference is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference)

@@ -10,10 +10,10 @@ its regions. Regions and branches are kept in --workdir. Writes rank_fields.md a
 
 import pathlib
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import commands, platform
 from sor_jax.files import write_json, write_whole
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The detector, and the photographs.")
@@ -26,7 +26,6 @@ _EPOCHS = flags.DEFINE_integer("epochs", 7, "Of a branch.", lower_bound=1)
 _SPLIT = flags.DEFINE_enum("split", "test", ["val", "test"], "The photographs to score.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rank_fields", "Keeps regions and branches.")
 _OUT = flags.DEFINE_string("out", "results", "Takes the table.")
-flags.mark_flags_as_required(["config", "detector"])
 
 
 def main(_):
@@ -50,12 +49,12 @@ def main(_):
         )
     results = compare(detectors, _CONFIG.value, _SEEDS.value)
     own = people(detectors)
-    out = pathlib.Path(_OUT.value)
-    text = markdown(results, own)
+    out, text = pathlib.Path(_OUT.value), markdown(results, own)
     write_json(out / "rank_fields.json", {"branches": results, "people": own})
     write_whole(out / "rank_fields.md", text)
     print(text)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    flags.mark_flags_as_required(["config", "detector"])
+    commands.run(main)

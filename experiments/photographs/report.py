@@ -1,4 +1,4 @@
-"""The report's tables: rules, the model untrained, trained, and trained with help."""
+"""The report: rules, the model untrained, trained, and trained with help; best and worst pages."""
 
 import os
 import pathlib
@@ -7,24 +7,18 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.photographs import rules
-from experiments.photographs.gallery import best_and_worst
-from experiments.photographs.helped import TrueBoxes, true_masks, true_order
+from experiments.photographs import ways
 from experiments.photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
 from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
 from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.batches import build_eval_batches
 from sor_jax.evaluation.checkpoint import start_variables, trained_variables
+from sor_jax.evaluation.gallery import picture_of
 from sor_jax.evaluation.loop import in_photograph
 from sor_jax.evaluation.truth import truth_of
-from sor_jax.files import write_json, write_whole
-
-RULES = {
-    "nearest the centre first": [rules.nearest_the_centre],
-    "larger first": [rules.larger_first],
-    "random, mean of 20": [rules.at_random(seed) for seed in range(20)],
-}
+from sor_jax.files import write_json, write_png, write_whole
+from sor_jax.visualize import contact_sheet
 
 
 def write_report(
@@ -60,13 +54,16 @@ def write_report(
 
 def _data_set(config, models, splits, folder) -> dict[str, dict]:
     """{row: numbers} of the rules, the untrained model and all trained ones."""
-    table = {}
-    draws = {name: [Row() for _ in several] for name, several in RULES.items()}
+    draws = {name: [Row() for _ in several] for name, several in ways.RULES.items()}
     for _, records in _batches(config, splits):
-        for record in records:
-            _add_rules(draws, record)
-    for name, rows in draws.items():
-        table[f"true masks, {name}"] = mean_result([row.result() for row in rows])
+        for record, truth in ((record, truth_of(record)) for record in records):
+            for name, rows in draws.items():
+                for rule, row in zip(ways.RULES[name], rows, strict=True):
+                    row.add(record, ways.in_order(truth, rule(truth)), truth)
+    table = {
+        f"true masks, {name}": mean_result([row.result() for row in rows])
+        for name, rows in draws.items()
+    }
     for name, source in {"untrained": "", **models}.items():
         rows = _score(config, source, splits)
         table |= {f"{name}{what}": row.result() for what, row in rows.items() if source or not what}
@@ -75,36 +72,29 @@ def _data_set(config, models, splits, folder) -> dict[str, dict]:
     return table
 
 
-def _add_rules(draws, record):
-    truth = truth_of(record)
-    for name, rows in draws.items():
-        for rule, row in zip(RULES[name], rows, strict=True):
-            row.add(record, rules.in_order(truth, rule(truth)), truth)
-
-
 def _score(config, source, splits) -> dict[str, Row]:
     """Rows of one model: as it is, and with a part of its work done for it."""
     config, variables = _load(config, source)
     predictor = build_predict(config, build_model(config))
-    given = TrueBoxes(predictor.model, predictor.rank_rule)
+    given = ways.TrueBoxes(predictor.model, predictor.rank_rule)
     mesh = make_mesh(jax.local_devices()[:1])
     find, rank = make_predict(predictor, mesh), make_predict(given, mesh, put=put)
-    rows = {
-        "": Row(keep=True),
-        ", true boxes": Row(),
-        ", true boxes and masks": Row(),
-        ", true order": Row(),
-    }
+    helped = (", true boxes", ", true boxes and masks", ", true order")
+    rows = {"": Row(keep=True)} | {name: Row() for name in helped}
     for batch, records in _batches(config, splits):
         found, ranked = find(variables, batch), rank(variables, batch)
         for slot, record in enumerate(records):
             truth, hw = truth_of(record), batch["valid_hw"][slot]
             own = in_photograph(found, slot, hw, record)
             order = ranked.rank_class[slot][np.asarray(batch["gt_valid"][slot])]
-            rows[""].add(record, own, truth)
-            rows[", true boxes"].add(record, in_photograph(ranked, slot, hw, record), truth)
-            rows[", true boxes and masks"].add(record, true_masks(order, record, truth), truth)
-            rows[", true order"].add(record, true_order(own, truth), truth)
+            predictions = (
+                own,
+                in_photograph(ranked, slot, hw, record),
+                ways.true_masks(order, record, truth),
+                ways.true_order(own, truth),
+            )
+            for row, prediction in zip(rows.values(), predictions, strict=True):
+                row.add(record, prediction, truth)
     return rows
 
 
@@ -120,3 +110,18 @@ def _batches(config, splits):
     """Batches and records of the splits, one after the other."""
     for split in splits:
         yield from build_eval_batches(config, split, ground_truth=True)(config.eval.batch_size)
+
+
+def best_and_worst(examples: list[tuple], folder: pathlib.Path, *, count: int = 10) -> None:
+    """Writes best.png and worst.png: photograph, ground truth and prediction of each.
+
+    They are ordered by SA-SOR, which counts objects that are not found; equal ones by MAE.
+    Photographs for which it is undefined, such as those with one object, take no part.
+    """
+    with_order = [e for e in examples if e[3]["sa_sor"] is not None]
+    order = sorted(with_order, key=lambda e: (-e[3]["sa_sor"], e[3]["mae"]))
+    note = "SA-SOR {sa_sor:.2f}, {matched} of {objects} matched"
+    for name, chosen in (("best", order[:count]), ("worst", order[::-1][:count])):
+        panels = [picture_of(*seen, note.format(**scores)) for *seen, scores in chosen]
+        if panels:
+            write_png(folder / f"{name}.png", contact_sheet(panels))

@@ -2,49 +2,49 @@
 
 import numpy as np
 
-from experiments.photographs.helped import MATCHED, best_iou
+from experiments.photographs.ways import MATCHED
 from sor_jax.datasets.record import Record
-from sor_jax.evaluation.truth import truth_of
-from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Truth
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Truth, mask_iou
 
-COLUMNS = {
-    "SOR multi": "sor_multi",
-    "95 % of it": "interval",
-    "images": "multi_images",
-    "matched": "matched",
-    "SOR": "sor",
-    "used": "images_used",
-    "SA-SOR": "sa_sor",
-    "MAE": "mae",
-    "mask AP50": "mask_ap50",
-    "shown": "shown",
-    "IoU": "mean_iou",
+# Heading -> (key, how the value is written).
+_COLUMNS = {
+    "SOR multi": ("sor_multi", "{:.3f}"),
+    "95 % of it": ("interval", "{0[0]:.2f} to {0[1]:.2f}"),
+    "images": ("multi_images", "{:.0f}"),
+    "matched": ("matched", "{:.0%}"),
+    "SOR": ("sor", "{:.3f}"),
+    "used": ("images_used", "{:.0f}"),
+    "SA-SOR": ("sa_sor", "{:.3f}"),
+    "MAE": ("mae", "{:.3f}"),
+    "mask AP50": ("mask_ap50", "{:.3f}"),
+    "shown": ("shown", "{:.0%}"),
+    "IoU": ("mean_iou", "{:.3f}"),
 }
-"""Headings -> keys. shown: share of the objects that a mask of IoU >= 0.5 shows; IoU: its mean."""
 
 
 class Row:
     """One way to rank the photographs of a set.
 
     Attributes:
-      examples: (record, truth, prediction, the photograph's scores), one a photograph; without the
-        first three unless `keep`.
+      examples: (record, truth, prediction, the photograph's scores), one a photograph, if `keep`.
     """
 
     def __init__(self, *, keep: bool = False):
         self.examples, self._keep = [], keep
         self._board, self._iou = Scoreboard(), []
 
-    def add(self, record: Record, prediction: Prediction, truth: Truth | None = None) -> None:
+    def add(self, record: Record, prediction: Prediction, truth: Truth) -> None:
         """Scores the next photograph."""
-        truth = truth_of(record) if truth is None else truth
         scores = self._board.add(truth, prediction)
-        self._iou.extend(best_iou(truth, prediction))
+        iou = mask_iou(truth.encoded, prediction.encoded)
+        self._iou.extend(iou.max(axis=1) if iou.shape[1] else np.zeros(len(iou)))
         if self._keep:
             self.examples.append((record, truth, prediction, scores))
 
     def result(self) -> dict:
-        """Scoreboard.result with interval, matched, shown and mean_iou."""
+        """Scoreboard.result, and interval: 95 % of sor_multi by a bootstrap over photographs;
+        matched: share of the objects with a value in the rank map; shown: that of the objects
+        that a mask of IoU >= 0.5 shows, mean_iou: its mean over these."""
         rows = [image.row for image in self._board.images]
         rho = [row["rho"] for row in rows if row["matched"] >= 2 and row["rho"] is not None]
         iou = np.array(self._iou)
@@ -71,28 +71,20 @@ def mean_result(results: list[dict]) -> dict:
     """The mean of several draws of one rule; no interval, which is one draw's."""
     if len(results) == 1:
         return results[0]
-    return {
-        key: None
-        if key == "interval" or results[0][key] is None
-        else float(np.mean([result[key] for result in results]))
-        for key in results[0]
-    }
+    means = {"interval": None}
+    for key in results[0].keys() - means.keys():
+        values = [result[key] for result in results]
+        means[key] = None if values[0] is None else float(np.mean(values))
+    return {key: means[key] for key in results[0]}
 
 
 def markdown(rows: dict[str, dict]) -> str:
     """A table of name -> result."""
-    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines = ["| | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
     for name, result in rows.items():
-        cells = (_text(key, result[key]) for key in COLUMNS.values())
+        cells = [
+            "--" if result[key] is None else text.format(result[key]).replace("%", " %")
+            for key, text in _COLUMNS.values()
+        ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _text(key, value) -> str:
-    if value is None:
-        return "--"
-    if key == "interval":
-        return " to ".join(f"{x:.2f}" for x in value)
-    if key in ("matched", "shown"):
-        return f"{100 * value:.0f} %"
-    return f"{value:.0f}" if key in ("multi_images", "images_used") else f"{value:.3f}"

@@ -12,13 +12,14 @@ are done are kept; the same command goes on where it was interrupted. docs/table
 import pathlib
 import sys
 
-from absl import app, flags, logging
+from absl import flags, logging
 
+from experiments.plots import table_plot, write_figure
 from experiments.tables import report
-from experiments.tables.jobs import job_of, with_first_stages
-from experiments.tables.tables import TABLES, trained_rows
-from sor_jax import platform
-from sor_jax.files import write_json, write_png, write_whole
+from experiments.tables.jobs import job_of, load_config, seconds_an_image, with_first_stages
+from experiments.tables.rows import TABLES, trained_rows
+from sor_jax import commands, platform
+from sor_jax.files import write_json, write_whole
 
 _TABLES = flags.DEFINE_multi_enum("table", None, [str(n) for n in TABLES], "Which of the paper's.")
 _SCALE = flags.DEFINE_enum("scale", "lite", ["full", "lite", "lite0"], "The models.")
@@ -65,19 +66,15 @@ def run_table(number: int) -> None:
 
 def write(table: dict, name: str) -> None:
     """The page, the numbers and the plot of a table."""
-    from experiments.tables.plot import plot
-
     out = pathlib.Path(_OUT.value)
     text = report.markdown(table) + f"\n![{table['title']}]({name}.png)\n"
-    write_png(out / f"{name}.png", plot(table))
+    write_figure(out / f"{name}.png", table_plot(table))
     write_json(out / f"{name}.json", table)
     write_whole(out / f"{name}.md", text)
 
 
 def dry_run(number: int) -> None:
     """Prints the commands of a table with their steps, and the hours by a short timing."""
-    from experiments.tables.estimate import load_config, seconds_an_image
-
     hours, timed = 0.0, {}
     for seed in range(_SEEDS.value):
         for job in (each for last in all_jobs(number, seed) for each in with_first_stages(last)):
@@ -90,21 +87,18 @@ def dry_run(number: int) -> None:
             if kind not in timed:
                 timed[kind] = seconds_an_image(job)
             seconds, device = timed[kind]
-            images = config.train.steps * config.train.batch_size
-            hours += images * seconds / 3600
+            its_hours = config.train.steps * config.train.batch_size * seconds / 3600
+            hours += its_hours
             print(
                 f"# {config.train.steps} steps of {config.train.batch_size} images, "
-                f"{images * seconds / 3600:.2f} h on one {device} at {seconds:.3f} s an image"
+                f"{its_hours:.2f} h on one {device} at {seconds:.3f} s an image"
             )
-            for command in job.commands():
-                print(" ".join(["python", *command[1:]]), flush=True)
+            print(job.text(), flush=True)
     print(f"# table {number}: {hours:.2f} h of training in all on one device, evaluations beside")
 
 
-def main(argv):
+def main(_):
     """One table after the other."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
     if _SHARED.value:
         platform.configure()
         logging.set_verbosity(logging.WARNING)
@@ -118,15 +112,15 @@ def main(argv):
             seeds=_SEEDS.value,
             folder=_folder(),
             flags=_overrides,
+            detector=_DETECTOR.value,
             schedule=Schedule(epochs=_EPOCHS.value),
             shrink=int(_SHRINK.value),
             write=write,
-            detector=_DETECTOR.value,
             dry_run=_DRY.value,
         )
         return
     if _DETECTOR.value:
-        raise app.UsageError("--detector goes with --shared-detector")
+        raise ValueError("--detector goes with --shared-detector")
     for number in _TABLES.value:
         (dry_run if _DRY.value else run_table)(int(number))
 
@@ -135,4 +129,4 @@ if __name__ == "__main__":
     flags.mark_flag_as_required("table")
     # Fields of the config are for the trainings.
     _overrides = tuple(word for word in sys.argv[1:] if word.startswith("--config."))
-    app.run(main, argv=[word for word in sys.argv if word not in _overrides])
+    commands.run(main, [word for word in sys.argv if word not in _overrides])

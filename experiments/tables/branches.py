@@ -14,9 +14,7 @@ from experiments.tables.regions import Regions, Scene
 from sor_jax.detectors.predict import RANK_RULES
 from sor_jax.losses.ranking import rank_loss
 from sor_jax.losses.reduce import ratio
-from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.sa_sor import sa_sor_image
-from sor_jax.metrics.sor import rank_map, sor_image
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard
 from sor_jax.models.ranking import RankingHead
 from sor_jax.structures import NUM_RANKS
 from sor_jax.train.optimizer import make_optimizer, warmup_multistep
@@ -123,37 +121,28 @@ def score_branch(
     rank_rule: str,
     batch_size: int = 50,
 ) -> list[dict]:
-    """What every scene scores, its regions ranked by a branch and a rule of RANK_RULES: mae, rho,
-    matched, objects and sa_sor, as of the scoreboard."""
-    rows = []
+    """The scoreboard's row of every scene, its regions ranked by a branch and one of RANK_RULES."""
+    board, rows = Scoreboard(), []
     for start in range(0, len(scenes), batch_size):
         part = jax.tree.map(lambda x, s=start: _filled(x[s : s + batch_size], batch_size), regions)
         found = np.asarray(_ranks(head, rank_rule, params, part))
         for rank_class, scene in zip(found, scenes[start : start + batch_size], strict=False):
-            rows.append(score_scene(scene, rank_class))
+            rows.append(board.add(scene.truth, with_ranks(scene.prediction, rank_class)))
     return rows
+
+
+def with_ranks(prediction: Prediction, rank_class: np.ndarray) -> Prediction:
+    """A Scene's prediction with the rank classes i32[R] of its slots, NO_RANK = none."""
+    ranks = rank_class[prediction.rank_class]
+    kept = np.flatnonzero(ranks >= 0)
+    return prediction._replace(
+        ranked=prediction.ranked[kept], masks=prediction.masks[kept], rank_class=ranks[kept]
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _ranks(head, rank_rule, params, part):
     return jax.vmap(RANK_RULES[rank_rule])(rank_logits(head, params, part), part.valid)
-
-
-def score_scene(scene: Scene, rank_class: np.ndarray) -> dict:
-    """The numbers of one scene from the rank classes i32[R] of its slots, NO_RANK = none."""
-    truth, found = scene.truth, scene.prediction
-    ranks = rank_class[found.rank_class]
-    kept = np.flatnonzero(ranks >= 0)
-    painted = rank_map(found.masks[kept], ranks[kept])
-    rho, matched = sor_image(painted, truth.masks, truth.rank_order)
-    iou = scene.iou[:, found.ranked[kept]]
-    return {
-        "mae": mae_image(painted, truth.grey),
-        "rho": rho,
-        "matched": matched,
-        "objects": len(truth.masks),
-        "sa_sor": sa_sor_image(iou, ranks[kept], truth.rank_order),
-    }
 
 
 def rank_logits(head: RankingHead, params, part: Regions, *, train=False, rngs=None) -> jax.Array:

@@ -13,11 +13,14 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 
-from experiments.tables.controlled import CHANGES, Variant
-from sor_jax import platform
+from experiments.plots import checks_plot, write_figure
+from experiments.tables.controlled import CHANGES, SCALES, SHARES, Variant
+from sor_jax import commands, platform
+from sor_jax.files import write_json
+from sor_jax.structures import NUM_RANKS
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config of the model.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of its training.")
@@ -110,15 +113,50 @@ def scorer(config, variables, *, branch=None, shrink: int = 1, slots: int = 8) -
     return scores_of
 
 
+_CANDIDATES = 12  # scenes of which the most typical one is drawn
+_LABELS = {
+    "moved to the middle": [f"{share:.0%} of the way" for share in SHARES],
+    "enlarged": [f"x {scale:g}" for scale in SCALES],
+    "neighbour removed": ["all", "without its twin", "without another one"],
+}
+
+
+def pictures(scores_of: RankScores, results: dict, *, image_hw, seed: int = 1000) -> list[tuple]:
+    """Rows for plots.checks_plot: of each check the scene whose change is nearest to the mean.
+
+    `results` are those of run_checks; `seed` is that of the scenes to choose from.
+    """
+    rows = []
+    for name, change in CHANGES.items():
+        mean, best = np.array(results[name]["score"]), None
+        for number in range(_CANDIDATES):
+            variants = change(np.random.default_rng([seed, number]), image_hw)
+            pairs = zip(scores_of(variants), variants, strict=True)
+            watched = np.array([scores[variant.target] for scores, variant in pairs])
+            # The change matters, not how salient the object is to begin with.
+            distance = np.abs((watched - watched[0]) - (mean - mean[0])).sum()
+            if best is None or distance < best[0]:
+                best = distance, variants, watched
+        captions = [
+            f"{label}: rank {NUM_RANKS - here:.2f}\nmean over scenes {NUM_RANKS - over_all:.2f}"
+            for label, here, over_all in zip(_LABELS[name], best[2], mean, strict=True)
+        ]
+        panels = [
+            (variant.image, variant.boxes[variant.target], caption)
+            for variant, caption in zip(best[1], captions, strict=True)
+        ]
+        better = f"{results[name]['share']:.0%} of the scenes"
+        rows.append((f"{name}: the expected rank gets better in {better}", panels))
+    return rows
+
+
 def main(_):
     """Checks a model, prints and writes."""
     platform.configure()
     logging.set_verbosity(logging.WARNING)
 
-    from experiments.tables.checks_picture import picture
     from experiments.tables.shared import load_tree
     from sor_jax.evaluation.checkpoint import trained_variables
-    from sor_jax.files import write_json, write_png
 
     config, out = _CONFIG.value, pathlib.Path(_OUT.value)
     variables = trained_variables(config, _WORKDIR.value)
@@ -129,12 +167,13 @@ def main(_):
     for name, result in results.items():
         print(
             f"{name}: {result['rise']:+.3f} [{result['low']:+.3f}, {result['high']:+.3f}] ranks, "
+            f"up in {result['share']:.1%} of {_SCENES.value} scenes\n  {result}"
         )
-        print(f"  up in {result['share']:.1%} of {_SCENES.value} scenes; {result}")
     write_json(out / "checks.json", results)
-    write_png(out / "checks.png", picture(scores_of, results, image_hw=image_hw))
+    rows = pictures(scores_of, results, image_hw=image_hw)
+    write_figure(out / "checks.png", checks_plot(rows))
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    commands.run(main)

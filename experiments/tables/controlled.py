@@ -50,7 +50,7 @@ def moved(rng: Generator, image_hw: tuple[int, int]) -> list[Variant]:
         places = [start + share * (layout.size / 2 - start) for share in SHARES]
         return [_with_last(layout, _placed(target, place, 1.0)) for place in places]
 
-    return _drawn(rng, image_hw, 4, variants)
+    return _drawn(rng, image_hw, variants)
 
 
 def enlarged(rng: Generator, image_hw: tuple[int, int]) -> list[Variant]:
@@ -62,7 +62,7 @@ def enlarged(rng: Generator, image_hw: tuple[int, int]) -> list[Variant]:
             return []
         return [_with_last(layout, _placed(target, target.centre, scale)) for scale in SCALES]
 
-    return _drawn(rng, image_hw, 4, variants)
+    return _drawn(rng, image_hw, variants)
 
 
 def without_neighbour(rng: Generator, image_hw: tuple[int, int]) -> list[Variant]:
@@ -81,7 +81,7 @@ def without_neighbour(rng: Generator, image_hw: tuple[int, int]) -> list[Variant
         whole = dataclasses.replace(layout, things=(*others, rival, target))
         return [whole, _without(whole, -2), _without(whole, strangers[0])]
 
-    return _drawn(rng, image_hw, 4, variants)
+    return _drawn(rng, image_hw, variants)
 
 
 CHANGES = {
@@ -97,18 +97,15 @@ def _has_family(layout) -> bool:
     return any(other.family == target.family for other in others)
 
 
-def _drawn(rng, image_hw, num_things, make) -> list[Variant]:
+def _drawn(rng, image_hw, make) -> list[Variant]:
     """The variants of the first random layout in all of which every object is well in sight."""
     for _ in range(_TRIES):
-        layout = random_layout(rng, num_things=num_things, aspect=image_hw[1] / image_hw[0])
-        if layout is None:
-            continue
-        layouts = make(layout)
+        layout = random_layout(rng, num_things=4, aspect=image_hw[1] / image_hw[0])
+        layouts = make(layout) if layout is not None else []
         if not layouts:
             continue
         things = max((variant.things for variant in layouts), key=len)
-        colours = random_colours(rng, things)
-        surfaces = random_surfaces(rng, colours)
+        surfaces = random_surfaces(rng, random_colours(rng, things))
         found = [
             _draw(variant, [surfaces[0], *_matching(variant, things, surfaces[1:])], image_hw)
             for variant in layouts
@@ -134,16 +131,11 @@ def _draw(layout: Layout, surfaces, image_hw) -> Variant | None:
     if np.any(seen < [_MIN_SEEN * thing.area for thing in layout.things]):
         return None
     scores = rule.score(rule.terms(rule.measure(image, labels, count)))
-    return Variant(image, boxes_of(labels, count), count - 1, float(scores[-1]))
-
-
-def boxes_of(labels: np.ndarray, count: int) -> np.ndarray:
-    """f32[count, 4] around the pixels of labels 1 .. count."""
     boxes = []
     for label in range(1, count + 1):
         rows, columns = np.nonzero(labels == label)
         boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    return np.array(boxes, np.float32)
+    return Variant(image, np.array(boxes, np.float32), count - 1, float(scores[-1]))
 
 
 def _placed(thing, centre, scale):

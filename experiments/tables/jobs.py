@@ -1,4 +1,4 @@
-"""The trainings that the rows of a table take, as commands that go on where they stopped."""
+"""The trainings that the rows of a table take: commands that go on where they stopped."""
 
 import dataclasses
 import json
@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from experiments.tables.tables import Row
+from absl import flags as absl_flags
+from ml_collections import config_flags
+
+from experiments.tables.rows import Row
 from sor_jax.files import write_json
 
 FIRST_STAGE = {"two_stage": "detection"}
+_BATCH, _STEPS = 2, 3  # of an estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,10 @@ class Job:
             [sys.executable, "train.py", *common, *start],
             [sys.executable, "eval.py", *common],
         ]
+
+    def text(self) -> str:
+        """The commands as a user types them."""
+        return "\n".join(" ".join(["python", *words[1:]]) for words in self.commands())
 
     def metrics(self) -> dict | None:
         """The numbers of a job that is done, None of another.
@@ -118,3 +126,32 @@ def job_of(
 def with_first_stages(job: Job) -> list[Job]:
     """The job, behind the one whose result it starts from."""
     return [*with_first_stages(job.first), job] if job.first else [job]
+
+
+def load_config(job: Job):
+    """The job's config as train.py would see it."""
+    words = ["tables", f"--config={job.config}", *job.flags]
+    values = absl_flags.FlagValues()
+    config = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+    values(words)
+    return config.value
+
+
+def seconds_an_image(job: Job) -> tuple[float, str]:
+    """Training on one device: (seconds an image, the device's name).
+
+    A few steps of a few made-up images: an upper bound where a device is not filled by them.
+    """
+    command = [sys.executable, "-m", "experiments.scaling.point", f"--config={job.config}"]
+    command += [
+        *job.flags,
+        "--data=made_up",
+        f"--batch={_BATCH}",
+        "--warmup=1",
+        f"--steps={_STEPS}",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{ended.stderr[-2000:]}")
+    result = json.loads(ended.stdout.splitlines()[-1])
+    return result["step_seconds"] / _BATCH, result["device"]

@@ -1,8 +1,23 @@
-"""Differences between two rows, scene by scene, and how sure they are."""
+"""Differences between two rows of a table, scene by scene, and how sure they are."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-RESAMPLES = 10_000
+_RESAMPLES = 10_000
+
+
+def sor_difference(
+    ours: Sequence[dict], theirs: Sequence[dict]
+) -> tuple[float, float, float] | None:
+    """paired_difference in SOR multi of the results of two rows' seeds."""
+    # Half, because SOR has rho moved to 0..1.
+    return paired_difference(rho_of(ours) / 2, rho_of(theirs) / 2)
+
+
+def rho_of(results: Sequence[dict]) -> np.ndarray:
+    """f64[seeds, scenes] from the results of a row's seeds, nan where it is undefined."""
+    return np.array([[np.nan if r is None else r for r in each["rho"]] for each in results])
 
 
 def paired_difference(
@@ -27,7 +42,7 @@ def paired_difference(
     rng = np.random.default_rng(seed)
     scenes = ours.shape[1]
     means = []
-    for _ in range(RESAMPLES // 100):  # 100 at a time
+    for _ in range(_RESAMPLES // 100):  # 100 at a time
         # How often each scene is drawn; the same scenes for both sides.
         drawn = rng.multinomial(scenes, np.full(scenes, 1 / scenes), size=100) / scenes
         means.append(_of_seeds(rng, drawn @ ours.T) - _of_seeds(rng, drawn @ theirs.T))

@@ -15,7 +15,7 @@ from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.loop import in_photograph
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.inputs.loader import eval_batches
-from sor_jax.metrics.scoreboard import Prediction, Truth, mask_iou
+from sor_jax.metrics.scoreboard import Prediction, Truth
 from sor_jax.structures import NO_RANK, Batch
 
 
@@ -35,7 +35,6 @@ class Scene(NamedTuple):
 
     truth: Truth
     prediction: Prediction  # every region; rank_class is the region's slot among the R
-    iou: np.ndarray  # f[n, p] of the masks of objects and regions
 
 
 def training_regions(
@@ -57,17 +56,11 @@ def training_regions(
         levels = model.features(batch.image, batch.valid_hw)
         keys = image_keys(jax.random.key(0), len(batch.valid))
         _, rois = objective.detect(model, levels, batch, batch.gt, keys)
-        pooled, _ = model.pool(levels, rois.boxes, batch.valid_hw)
         rank_class = jnp.take_along_axis(batch.gt.rank_class, rois.gt_index, axis=1)
         known = [jnp.where(rois.boxes.valid, x, NO_RANK) for x in (rois.gt_index, rank_class)]
-        return Regions(small(pooled, shrink), *_boxes(rois.boxes), *known, batch.valid_hw)
+        return _pooled(model, levels, rois.boxes, batch, shrink, *known), ()
 
-    sample, parts = _compiled(sample), []
-    for batch, records in _batches(config, "train"):
-        found = sample(variables, batch)
-        parts.append(_first(found, len(records)))
-        progress(len(records))
-    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
+    return _all_regions(config, "train", sample, variables, lambda *_: progress(1))
 
 
 def found_regions(
@@ -81,44 +74,43 @@ def found_regions(
         found = predictor(variables, batch)
         bound = model.bind(variables)
         levels = bound.features(batch.image, batch.valid_hw)
-        pooled, _ = bound.pool(levels, found.boxes, batch.valid_hw)
         slot = jnp.arange(found.boxes.valid.shape[1], dtype=jnp.int32)
         slot = jnp.where(found.boxes.valid, slot, NO_RANK)
-        unknown = [jnp.full_like(slot, NO_RANK)] * 2
-        regions = Regions(small(pooled, shrink), *_boxes(found.boxes), *unknown, batch.valid_hw)
+        regions = _pooled(bound, levels, found.boxes, batch, shrink)
         return regions, dataclasses.replace(found, rank_class=slot)
 
-    find, parts, scenes = _compiled(find), [], []
-    for batch, records in _batches(config, split):
-        regions, found = find(variables, batch)
-        parts.append(_first(regions, len(records)))
-        for slot, record in enumerate(records):
-            truth = truth_of(record)
-            prediction = in_photograph(found, slot, batch["valid_hw"][slot], record)
-            scenes.append(Scene(truth, prediction, mask_iou(truth.encoded, prediction.encoded)))
-        progress(len(records))
-    return jax.tree.map(lambda *rows: np.concatenate(rows), *parts), scenes
+    scenes = []
+
+    def score(found, place, valid_hw, record):
+        scenes.append(Scene(truth_of(record), in_photograph(found, place, valid_hw, record)))
+        progress(1)
+
+    return _all_regions(config, split, find, variables, score), scenes
 
 
-def _compiled(function):
-    return make_predict(function, make_mesh(jax.local_devices()[:1]), put=put)
-
-
-def _first(regions: Regions, count: int) -> Regions:
-    return jax.tree.map(lambda rows: rows[:count], regions)
-
-
-def _batches(config, split):
-    return eval_batches(
+def _all_regions(config, split, function, variables, each) -> Regions:
+    """The regions of a split: `function`(variables, batch) -> (Regions, more), compiled; `each`
+    is called with (more, the image's place in the batch, its valid_hw, its record)."""
+    compiled = make_predict(function, make_mesh(jax.local_devices()[:1]), put=put)
+    batches = eval_batches(
         open_split(config, split),
         canvas_hw=tuple(config.data.canvas_hw),
         batch_size=config.eval.batch_size,
         max_objects=config.data.max_objects,
     )
+    parts = []
+    for batch, records in batches:
+        regions, more = compiled(variables, batch)
+        parts.append(Regions(*(rows[: len(records)] for rows in regions)))
+        for place, record in enumerate(records):
+            each(more, place, batch["valid_hw"][place], record)
+    return Regions(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 
-def _boxes(boxes):
-    return boxes.xyxy, boxes.valid
+def _pooled(model, levels, boxes, batch, shrink, *known) -> Regions:
+    pooled, _ = model.pool(levels, boxes, batch.valid_hw)
+    known = known or [jnp.full(boxes.valid.shape, NO_RANK, jnp.int32)] * 2
+    return Regions(small(pooled, shrink), boxes.xyxy, boxes.valid, *known, batch.valid_hw)
 
 
 def small(pooled, shrink):

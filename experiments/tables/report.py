@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from experiments.tables.tables import TITLES, Row
+from experiments.tables.rows import TITLES, Row
 
 MEASURED = (
     ("sor_multi", "SOR multi"),

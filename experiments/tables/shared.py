@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -15,7 +14,6 @@ import tqdm
 from flax import traverse_util
 
 from experiments.tables.branches import Schedule, score_branch, train_branch
-from experiments.tables.paired import paired_difference
 from experiments.tables.regions import Regions, found_regions, training_regions
 from sor_jax.build import build_model
 from sor_jax.datasets.source import open_split
@@ -149,19 +147,6 @@ def fingerprint(variables) -> str:
     for leaf in jax.tree.leaves(jax.device_get(variables)):
         digest.update(np.ascontiguousarray(leaf))
     return digest.hexdigest()[:16]
-
-
-def sor_difference(
-    ours: Sequence[dict], theirs: Sequence[dict]
-) -> tuple[float, float, float] | None:
-    """paired_difference in SOR multi of the results of two rows' seeds."""
-    # Half, because SOR has rho moved to 0..1.
-    return paired_difference(rho_of(ours) / 2, rho_of(theirs) / 2)
-
-
-def rho_of(results: Sequence[dict]) -> np.ndarray:
-    """f64[seeds, scenes] from the results of a row's seeds, nan where it is undefined."""
-    return np.array([[np.nan if r is None else r for r in each["rho"]] for each in results])
 
 
 def save_tree(path: pathlib.Path, params) -> None:

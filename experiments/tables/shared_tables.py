@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from experiments.tables import report
 from experiments.tables.branches import Schedule
-from experiments.tables.estimate import load_config
-from experiments.tables.jobs import job_of
-from experiments.tables.shared import SharedDetector, sor_difference
-from experiments.tables.tables import Row, trained_rows
+from experiments.tables.jobs import job_of, load_config
+from experiments.tables.paired import sor_difference
+from experiments.tables.rows import Row, trained_rows
+from experiments.tables.shared import SharedDetector
 from sor_jax.datasets.source import open_split
 
 REFERENCES = {4: "baseline", 5: "ppa"}  # the row that the others of a table are compared with
@@ -109,8 +109,7 @@ def _stems(number):
 def _say_detector(job, config):
     if job.metrics() is None:
         print(f"# the detector: {config.train.steps} steps of {config.train.batch_size} images")
-        for command in job.commands():
-            print(" ".join(["python", *command[1:]]))
+        print(job.text())
 
 
 def _say_branches(config, num_branches, schedule):

@@ -7,9 +7,8 @@ import subprocess
 import pytest
 
 from experiments.tables import jobs
-from experiments.tables.estimate import load_config
-from experiments.tables.jobs import job_of, with_first_stages
-from experiments.tables.tables import TABLES
+from experiments.tables.jobs import job_of, load_config, with_first_stages
+from experiments.tables.rows import TABLES
 
 BASELINE, TWO_STAGE, MASK_RCNN = TABLES[4][0], TABLES[2][0], TABLES[3][0]
 LITE = {"scale": "lite", "data": "scenes"}

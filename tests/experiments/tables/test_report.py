@@ -2,11 +2,11 @@
 
 import json
 
-import numpy as np
+from matplotlib.figure import Figure
 
-from experiments.tables.plot import plot
+from experiments.plots import table_plot
 from experiments.tables.report import markdown, table_of
-from experiments.tables.tables import trained_rows
+from experiments.tables.rows import trained_rows
 
 SEED = {"sor_multi": 0.8, "sor": 0.81, "images_used": 10, "images": 12, "sa_sor": 0.5, "mae": 0.1}
 MEASURED = [[SEED, SEED | {"sor_multi": 0.9, "images_used": 12}], [SEED | {"sor": None}], [], []]
@@ -38,8 +38,11 @@ def test_a_table_is_json_and_a_plot_whatever_is_done():
     for differences in (None, [None, (0.01, -0.02, 0.04), None, None]):
         made = table(differences)
         assert json.loads(json.dumps(made))["rows"][0]["paper"]["used"] == 2176
-        picture = np.asarray(plot(made))
-        assert picture.ndim == 3 and (picture < 255).any()
+        axes = table_plot(made).axes
+        assert [len(row.get_xdata()) for row in axes[0].lines if row.get_marker() == "o"] == [
+            *(2, 1, 0, 0)
+        ]
+        assert len(axes) == (1 if differences is None else 2)
     nothing = table_of(4, trained_rows(4), [[]] * 4, setting={})
     assert "| both | -- |" in markdown(nothing)
-    assert np.asarray(plot(nothing)).ndim == 3
+    assert isinstance(table_plot(nothing), Figure)

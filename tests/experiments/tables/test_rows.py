@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import tables
-from experiments.tables.tables import TABLES, trained_rows
+from experiments.tables.rows import TABLES, trained_rows
 from sor_jax.build import build_model
 from sor_jax.structures import Boxes
 

@@ -1,4 +1,4 @@
-"""The report on real photographs: rules, help and intervals on hand-made scenes."""
+"""The report on photographs: rules, help, intervals, and whose ranks teach what."""
 
 import json
 
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from experiments.photographs import rules
-from experiments.photographs.helped import TrueBoxes, true_masks, true_order
+from experiments.photographs import kinds, ways
 from experiments.photographs.report import write_report
 from experiments.photographs.scores import Row, bootstrap, markdown
+from experiments.tables.regions import Scene
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.datasets.record import Record
 from sor_jax.evaluation.checkpoint import evaluate_variables
@@ -31,8 +31,8 @@ def rle(box):
     return coco_mask.encode(np.asfortranarray(mask))
 
 
-def record():
-    boxes, values = zip(*OBJECTS, strict=True)
+def record(values=tuple(value for _, value in OBJECTS)):
+    boxes = [box for box, _ in OBJECTS]
     return Record(
         image_id="a",
         image=np.zeros((*HW, 3), np.uint8),
@@ -46,10 +46,10 @@ def record():
 
 def detections(boxes, ranks):
     encoded = [rle(box) for box in boxes]
-    masks = np.array([coco_mask.decode(e) for e in encoded], bool)
-    ones = np.ones(len(boxes))
-    index = np.arange(len(boxes))
-    return Prediction(np.array(boxes, float), ones, ones, encoded, index, masks, np.array(ranks))
+    masks = np.array([coco_mask.decode(e) for e in encoded], bool).reshape(-1, *HW)
+    ones, index = np.ones(len(boxes)), np.arange(len(boxes))
+    boxes = np.array(boxes, float).reshape(-1, 4)
+    return Prediction(boxes, ones, ones, encoded, index, masks, np.array(ranks, int))
 
 
 def classes(prediction):
@@ -59,35 +59,28 @@ def classes(prediction):
 
 def test_rules_order_the_true_masks():
     truth = truth_of(record())
-    larger = rules.in_order(truth, rules.larger_first(truth))
-    assert classes(larger) == {1: 4, 2: 3, 0: 2}
-    central = rules.in_order(truth, rules.nearest_the_centre(truth))
-    assert classes(central) == {2: 4, 1: 3, 0: 2}
-    drawn = {tuple(classes(rules.in_order(truth, rules.at_random(s)(truth)))) for s in range(40)}
+    assert classes(ways.in_order(truth, ways.larger_first(truth))) == {1: 4, 2: 3, 0: 2}
+    assert classes(ways.in_order(truth, ways.nearest_the_centre(truth))) == {2: 4, 1: 3, 0: 2}
+    drawn = {tuple(classes(ways.in_order(truth, ways.at_random(s)(truth)))) for s in range(40)}
     assert len(drawn) == 6
-
-
-def test_a_sixth_object_gets_no_rank():
-    truth = truth_of(record())
-    truth = truth._replace(masks=np.concatenate([truth.masks, truth.masks]))
-    order = rules.in_order(truth, np.array([6.0, 5, 4, 3, 2, 1]))
-    assert classes(order) == {0: 4, 1: 3, 2: 2, 3: 1, 4: 0}
+    six = truth._replace(masks=np.concatenate([truth.masks, truth.masks]))
+    order = ways.in_order(six, np.array([6.0, 5, 4, 3, 2, 1]))
+    assert classes(order) == {0: 4, 1: 3, 2: 2, 3: 1, 4: 0}  # a sixth object gets no rank
 
 
 def test_true_masks_take_the_order_given_to_the_boxes():
     """Boxes come most salient first: objects 1, 2, 0 of the file."""
     truth = truth_of(record())
-    given = true_masks(np.array([2, 3, 4]), record(), truth)
+    given = ways.true_masks(np.array([2, 3, 4]), record(), truth)
     assert classes(given) == {1: 2, 2: 3, 0: 4}
     for index, mask in zip(given.ranked, given.masks, strict=True):
         np.testing.assert_array_equal(mask, truth.masks[index])
-    left_out = true_masks(np.array([4, -1, 3]), record(), truth)
-    assert classes(left_out) == {1: 4, 0: 3}
+    assert classes(ways.true_masks(np.array([4, -1, 3]), record(), truth)) == {1: 4, 0: 3}
 
 
 def test_true_order_drops_what_shows_no_object():
     found = detections([(40, 0, 60, 10), (26, 14, 36, 25), (2, 22, 26, 40)], [4, 3, 2])
-    helped = true_order(found, truth_of(record()))
+    helped = ways.true_order(found, truth_of(record()))
     assert classes(helped) == {2: 4, 1: 3}
     np.testing.assert_array_equal(helped.masks, found.masks[[2, 1]])
 
@@ -95,29 +88,30 @@ def test_true_order_drops_what_shows_no_object():
 @pytest.mark.parametrize(("ranks", "sor"), [([2, 4, 3], 1.0), ([4, 2, 3], 0.0)])
 def test_a_row_tells_order_and_masks_apart(ranks, sor):
     row = Row(keep=True)
-    row.add(record(), detections([box for box, _ in OBJECTS], ranks))
+    row.add(record(), detections([box for box, _ in OBJECTS], ranks), truth_of(record()))
     result = row.result()
     assert result["sor_multi"] == pytest.approx(sor)
     assert (result["matched"], result["shown"], result["mean_iou"]) == (1.0, 1.0, 1.0)
     assert result["interval"] == pytest.approx([sor, sor])
     assert row.examples[0][0].image_id == "a"
-    assert "100 %" in markdown({"model": result})
+    line = markdown({"model": result}).splitlines()[-1]
+    assert line.startswith(f"| model | {sor:.3f} | {sor:.2f} to {sor:.2f} | 1 | 100 % |")
 
 
 def test_a_row_counts_what_is_not_shown():
     row = Row()
-    row.add(record(), detections([(2, 20, 26, 38)], [4]))  # 18 of 20 rows of the large one
+    # 18 of 20 rows of the large one
+    row.add(record(), detections([(2, 20, 26, 38)], [4]), truth_of(record()))
     result = row.result()
     assert result["shown"] == pytest.approx(1 / 3)
     assert result["mean_iou"] == pytest.approx(0.9)
     assert result["interval"] is None
-    row.add(record(), detections([], [])._replace(masks=np.zeros((0, *HW), bool)))
+    row.add(record(), detections([], []), truth_of(record()))
     assert row.result()["shown"] == pytest.approx(1 / 6)
 
 
 def test_the_interval_narrows_with_more_photographs():
-    rng = np.random.default_rng(1)
-    values = rng.random(400)
+    values = np.random.default_rng(1).random(400)
     wide, narrow = bootstrap(values[:25]), bootstrap(values)
     assert narrow[0] < values.mean() < narrow[1]
     expected = 2 * 1.96 * values.std() / np.sqrt(400)  # of the normal distribution
@@ -129,13 +123,12 @@ def test_given_boxes_are_ranked_in_their_slots():
     _, model, variables = small_network()
     batch = made_up_batch(objects=3, slots=4)
     batch = batch.replace(valid=batch.valid.at[1].set(False))
-    found = jax.jit(TrueBoxes(model))(variables, batch)
+    found = jax.jit(ways.TrueBoxes(model))(variables, batch)
     np.testing.assert_array_equal(found.boxes.valid, [[True] * 3 + [False], [False] * 4])
     np.testing.assert_array_equal(found.boxes.xyxy[0, :3], batch.gt.boxes.xyxy[0, :3])
     ranks = np.asarray(found.rank_class)
     assert sorted(ranks[0, :3]) == [2, 3, 4]
-    assert (ranks[0, 3:] < 0).all()
-    assert (ranks[1] < 0).all()
+    assert (ranks[0, 3:] < 0).all() and (ranks[1] < 0).all()
 
 
 def test_the_report_of_a_folder(tmp_path, capsys):
@@ -165,3 +158,50 @@ def test_the_report_of_a_folder(tmp_path, capsys):
         assert results["small"][name] == pytest.approx(alone[name])
     assert (tmp_path / "out" / "report.md").read_text().strip() in capsys.readouterr().out
     assert (tmp_path / "out" / "made_up" / "small" / "worst.png").is_file()
+
+
+class Detector:
+    """Its branches say which kind of ranks and seed they were trained with."""
+
+    def __init__(self, kind, values):
+        self.kind, self.values = kind, values
+
+    def found(self):
+        return None, [Scene(truth_of(record(self.values)), None)]
+
+    def branch(self, row_config, name, seed):
+        assert (row_config, name) == ("config", "ppa")
+        return self.score(row_config, self.params(name, seed))
+
+    def params(self, name, seed):
+        return self.kind, seed
+
+    def score(self, row_config, params):
+        kind, seed = params
+        rho = 1.0 - seed / 10 if kind == self.kind else 0.0
+        return {"summary": {"sor_multi": (rho + 1) / 2, "sa_sor": rho}, "rho": [rho, None]}
+
+
+def test_branches_and_people_are_scored_on_all_kinds_of_ranks():
+    detectors = {
+        "votes": Detector("votes", (1.0, 0.9, 0.8)),
+        "looks": Detector("looks", (0.9, 1.0, 0.8)),
+    }
+    results = kinds.compare(detectors, "config", 2)
+    sor = {
+        a: {b: [r["summary"]["sor_multi"] for r in results[a][b]] for b in results} for a in results
+    }
+    assert sor == {
+        "votes": {"votes": [1.0, 0.95], "looks": [0.5, 0.5]},
+        "looks": {"votes": [0.5, 0.5], "looks": [1.0, 0.95]},
+    }
+    own = kinds.people(detectors)
+    # Of three objects two neighbours in rank change places: rho = 1 - 6 * 2 / (3 * 8) = .5.
+    assert own["votes"]["votes"]["sor_multi"] == pytest.approx(1.0)
+    assert own["votes"]["looks"]["sor_multi"] == pytest.approx(0.75)
+    text = kinds.markdown(results, own)
+    votes = next(line for line in text.splitlines() if line.startswith("| trained on votes"))
+    cells = [cell.strip() for cell in votes.strip("|").split("|")]
+    assert cells[1:5] == ["0.975 ± 0.035", "0.950 ± 0.071", "", "0.500 ± 0.000"]
+    # Seeds of 1 and .9 against 0: halved because SOR moves rho to 0..1.
+    assert cells[6].startswith("-0.475 [-0.500, -0.450")
