@@ -13,15 +13,13 @@ import sys
 import time
 
 import jax
-import optax
 
 from experiments.flops import count_flops, head_share, peak_flops
 from experiments.made_up import eager, made_up_batch, with_regions
 from sor_jax.build import build_model, build_objective, build_predict, init_variables
 from sor_jax.distributed.sharding import make_mesh, put, replicated
 from sor_jax.structures import Images
-from sor_jax.train.optimizer import make_optimizer
-from sor_jax.train.parts import PartialObjective, train_only
+from sor_jax.train.optimizer import PartialObjective, build_optimizer
 from sor_jax.train.state import create_state
 from sor_jax.train.step import make_train_step
 
@@ -35,7 +33,7 @@ class Timer:
     """An untrained model of a config on some devices, with the batches that it is timed on.
 
     Args:
-      config: an experiment; its train.batch_size is replaced.
+      config: an experiment; its batch size and learning rate are replaced.
       batch_size: images over all devices.
       num_devices: the first so many devices of this process.
       data: one of DATA.
@@ -50,6 +48,7 @@ class Timer:
             raise ValueError("foreground regions need a batch that stays: data made_up or first")
         config = config.copy_and_resolve_references()
         config.train.batch_size = batch_size
+        config.optim.learning_rate = 1e-7  # so that many steps on one batch change nothing
         self.config, self.mesh = config, make_mesh(jax.devices()[:num_devices])
         self.batches = _batches(config, num_devices, data)
         self.reads = data == "all"
@@ -58,7 +57,7 @@ class Timer:
             self.batches.close()
         self.model = build_model(config)
         self._foreground = foreground
-        optimizer = self._optimizer = _optimizer(config.optim)
+        optimizer = self._optimizer = build_optimizer(config)
         create = jax.jit(
             lambda key: create_state(init_variables(self.model, config, key), optimizer, key),
             out_shardings=replicated(self.mesh),
@@ -200,13 +199,6 @@ def _batches(config, num_devices, data):
     data, size = config.data, config.train.batch_size
     made_up = made_up_batch(size, tuple(data.canvas_hw), data.max_objects, data.max_edges)
     return (batch for batch in [made_up])
-
-
-def _optimizer(optim):
-    """The config's at a rate so small that many steps on one batch change nothing."""
-    options = {name: optim[name] for name in ("momentum", "weight_decay", "clip_norm")}
-    optimizer = make_optimizer(optim.name, optax.constant_schedule(1e-7), **options)
-    return train_only(optimizer, tuple(optim.trainable)) if optim.trainable else optimizer
 
 
 def _compiled(function, *arguments):
