@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.tables import paired, shared
 from experiments.tables import regions as regions_file
-from experiments.tables import shared
 from experiments.tables.branches import (
     Schedule,
     one_an_object,
@@ -159,6 +159,6 @@ def test_branches_that_are_done_are_kept_and_other_settings_train_anew(
     detector.config.model.proposals.test.class_threshold /= 2
     detector.branch(config, "ppa", 0)
     assert trained == [0, 1, 0, 0, 0]
-    assert shared.rho_of([first, first]).shape == (2, 5)
+    assert paired.rho_of([first, first]).shape == (2, 5)
     kept = detector.params("ppa", 0)
     jax.tree.map(np.testing.assert_array_equal, kept, dict(variables["params"]["ranking"]))
