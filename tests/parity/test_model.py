@@ -155,9 +155,9 @@ def test_heads_on_fixed_boxes(case):
     np.testing.assert_array_equal(ranks(case, outputs["sor.logits"]), stored["pred_ranks"])
 
 
-# The original's own errors under autocast, of the largest kind, and some room; of mask logits, six
-# times as large in Mask R-CNN, as a share of their standard deviation.
-BFLOAT16 = {"fpn": 0.1, "mask.logits": 0.15, "maskiou.pred": 0.05, "sor.logits": 0.7}
+# Largest errors as shares of an array's standard deviation, which do not depend on how deep the
+# model is; measured: .07 to .10 of the pyramid, .08 and .09, .07, .02 and .04.
+BFLOAT16 = {"fpn": 0.15, "mask.logits": 0.15, "maskiou.pred": 0.15, "sor.logits": 0.1}
 
 
 @pytest.mark.parametrize("case", golden.cases("d_fixed_boxes", beside="a_backbone_fpn"))
@@ -166,14 +166,12 @@ def test_bfloat16_ranks_the_same(case, record_property):
     dense = network.dense_outputs(case.model, case.seed, dtype="bfloat16")
     pyramid = case.sibling("a_backbone_fpn")
     heads = [name for name in BFLOAT16 if name in case.names()]
-    error = {name: case.max_error(name, outputs[name]) for name in heads}
-    error["mask.logits"] /= case.spread("mask.logits")
+    error = {name: case.max_error(name, outputs[name]) / case.spread(name) for name in heads}
     levels = [name for name in pyramid.names() if name.startswith("fpn")]
-    bound = BFLOAT16 | ({"fpn": 0.2} if network.is_rcnn(case.model) else {})  # it is deeper
-    error["fpn"] = max(pyramid.max_error(name, dense[name]) for name in levels)
+    error["fpn"] = max(pyramid.max_error(n, dense[n]) / pyramid.spread(n) for n in levels)
     for name, value in error.items():
         record_property(f"bfloat16 {name}", value)
-        assert value <= bound[name], f"{name}: {value}"
+        assert value <= BFLOAT16[name], f"{name}: {value}"
     np.testing.assert_array_equal(ranks(case, outputs["sor.logits"]), case.arrays()["pred_ranks"])
     if "pos" in case.names():
         assert case.max_error("pos", outputs["pos"]) <= 1e-4  # as in float32
