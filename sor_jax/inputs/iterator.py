@@ -7,7 +7,7 @@ import time
 import grain
 from absl import flags
 
-from sor_jax.inputs.worker import describe_death, prepare_worker
+from sor_jax.inputs.worker import check_shared_memory, describe_death, prepare_worker
 
 _AHEAD = 2  # batches that a thread or a worker reads ahead; a batch is several megabytes
 
@@ -19,8 +19,10 @@ class TrainIterator(grain.DatasetIterator):
     of workers and what they had read ahead. Orbax saves and loads the iterator itself, too.
     """
 
-    def __init__(self, batches: grain.MapDataset, *, num_workers: int):
+    def __init__(self, batches: grain.MapDataset, *, num_workers: int, batch_bytes: int = 0):
         super().__init__()
+        if num_workers:
+            check_shared_memory(num_workers, (num_workers * (_AHEAD + 1) + 1) * batch_bytes)
         self._batches, self._num_workers = batches, num_workers
         self._next_index = 0
         self._reading = None

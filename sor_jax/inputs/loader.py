@@ -76,7 +76,8 @@ def train_iterator(
     if share is not None:
         filler = pad(Damaged("")) if is_tolerant else empty_image(**size)
         images, batch_size = Shared(images, batch_size, share, filler), len(share)
-    return TrainIterator(images.batch(batch_size), num_workers=num_workers)
+    batch_bytes = batch_size * sum(field.nbytes for field in empty_image(**size).values())
+    return TrainIterator(images.batch(batch_size), num_workers=num_workers, batch_bytes=batch_bytes)
 
 
 def eval_batches(

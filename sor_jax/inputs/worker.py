@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
+
+SHARED_MEMORY = "/dev/shm"
 
 
 def prepare_worker(index: int, count: int) -> None:
@@ -24,6 +27,23 @@ def prepare_worker(index: int, count: int) -> None:
 def _end_with(parent) -> None:
     parent.join()
     os._exit(1)
+
+
+def check_shared_memory(num_workers: int, needed: int) -> None:
+    """Raises OSError where /dev/shm cannot hold the `needed` bytes of batches that are read ahead.
+
+    A worker that writes beyond its end is killed by the system without a word. Where there is no
+    such folder, nothing is checked.
+    """
+    if not os.path.isdir(SHARED_MEMORY):
+        return
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < needed:
+        raise OSError(
+            f"config.data.num_workers is {num_workers}: their batches take {needed / 1e6:,.0f} MB "
+            f"of {SHARED_MEMORY}, which has {free / 1e6:,.0f} MB free. Lower it (0 reads in this "
+            "process), or enlarge it (docker run --shm-size=2g)"
+        )
 
 
 def describe_death(error: RuntimeError) -> RuntimeError:

@@ -1,5 +1,6 @@
 """Order, sharding, workers, resuming and errors of the training iterator; evaluation batches."""
 
+import collections
 import dataclasses
 import json
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
+from sor_jax.inputs import worker
 from sor_jax.inputs.loader import eval_batches, train_iterator
 from sor_jax.inputs.share import share_of
 from tests.inputs.fakes import FakeSource
@@ -239,3 +241,12 @@ def test_images_without_a_rank_come_where_all_objects_count():
         np.testing.assert_array_equal((batch["gt_rank_class"] >= 0).sum(axis=1), 2 * has_rank)
     with pytest.raises(ValueError, match=r"config\.data\.targets=all"):
         batches(1, FakeSource(3, unranked=range(3)))
+
+
+def test_shared_memory_that_is_too_small_is_named_before_a_worker_dies_of_it(monkeypatch):
+    usage = collections.namedtuple("Usage", "total used free")
+    monkeypatch.setattr(worker.shutil, "disk_usage", lambda _: usage(64 << 20, 0, 64 << 20))
+    settings = {"canvas_hw": (480, 640), "batch_size": 16, "max_objects": 5, "seed": 0}
+    train_iterator(FakeSource(4), num_workers=0, **settings).close()
+    with pytest.raises(OSError, match="num_workers is 2: .* MB of /dev/shm, which has 67 MB free"):
+        train_iterator(FakeSource(4), num_workers=2, **settings)
