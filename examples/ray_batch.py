@@ -19,6 +19,7 @@ import numpy as np
 
 from sor_jax import batch, pretrained
 from sor_jax.files import write_whole
+from sor_jax.jobs import Job, find_jobs
 
 KINDS = ("picture", "json")
 
@@ -38,10 +39,10 @@ class Worker:
     def __call__(self, rows: dict) -> dict:
         """{"source", "stem"} -> {"source", "line"}, a line of JSON; the files are written."""
         pairs = zip(rows["source"], rows["stem"], strict=True)
-        lines = [self.rank(batch.Job(pathlib.Path(p), pathlib.Path(stem))) for p, stem in pairs]
+        lines = [self.rank(Job(pathlib.Path(p), pathlib.Path(stem))) for p, stem in pairs]
         return {"source": rows["source"], "line": np.array(lines, object)}
 
-    def rank(self, job: batch.Job) -> str:
+    def rank(self, job: Job) -> str:
         """The line of one photograph."""
         path = job.path("json")
         if job.is_done(KINDS, None):
@@ -57,7 +58,7 @@ class Worker:
         return json.dumps(facts)
 
 
-def rank(jobs: list[batch.Job], model: str, *, workers: int, worker=Worker) -> list[str]:
+def rank(jobs: list[Job], model: str, *, workers: int, worker=Worker) -> list[str]:
     """The lines of all photographs, in the order of their paths."""
     import ray.data
 
@@ -84,8 +85,8 @@ def main() -> int:
     parser.add_argument("--model", default=pretrained.DEFAULT)
     parser.add_argument("--workers", type=int, default=2, help="leave Ray a CPU beside them [2]")
     arguments = parser.parse_args()
-    jobs = batch.find_jobs(arguments.photographs, out=pathlib.Path(arguments.out).absolute())
-    jobs = [batch.Job(job.source.absolute(), job.stem) for job in jobs]
+    jobs = find_jobs(arguments.photographs, out=pathlib.Path(arguments.out).absolute())
+    jobs = [Job(job.source.absolute(), job.stem) for job in jobs]
     model = arguments.model
     if model not in pretrained.names():
         model = str(pathlib.Path(model).absolute())  # workers run in another folder

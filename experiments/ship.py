@@ -89,7 +89,7 @@ def compare(variables, config, folder, photographs) -> str:
     import numpy as np
     import tqdm
 
-    from sor_jax.batch import find_jobs
+    from sor_jax.jobs import find_jobs
     from sor_jax.ranker import Ranker, load
 
     full, half = Ranker(variables, config), load(folder)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from sor_jax import pretrained
-from sor_jax.batch import KINDS, Shard
+from sor_jax.jobs import KINDS, Shard, find_jobs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def _rank(arguments: argparse.Namespace) -> int:
         raise ValueError("--save crop needs an aspect: --crop 1:1")
     if arguments.crop:
         parse_aspect(arguments.crop)
-    jobs = batch.find_jobs(arguments.photographs, out=arguments.out, shard=arguments.shard)
+    jobs = find_jobs(arguments.photographs, out=arguments.out, shard=arguments.shard)
     todo = [job for job in jobs if arguments.again or not job.is_done(kinds, arguments.crop)]
     done_before = len(jobs) - len(todo)
     counts = batch.Counts(0, 0)

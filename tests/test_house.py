@@ -16,6 +16,7 @@ FLOORS = [
         "sor_jax.visualize",
         "sor_jax.files",
         "sor_jax.pretrained",
+        "sor_jax.jobs",
         "sor_jax.crop",
     },
     {"sor_jax.platform", "sor_jax.config", "sor_jax.datasets", "sor_jax.ops", "sor_jax.losses"},

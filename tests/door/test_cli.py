@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import sor_jax
-from sor_jax import batch, cli
+from sor_jax import cli
+from sor_jax.jobs import Shard, find_jobs
 from tests.door.models import exported, photograph
 
 
@@ -122,8 +123,8 @@ def test_json_lines_on_the_standard_output(folder, capsys):
 
 
 def test_shards_make_up_the_whole(folder):
-    whole = batch.find_jobs([folder])
-    shards = [batch.find_jobs([folder], shard=batch.Shard(i, 3)) for i in (1, 2, 3)]
+    whole = find_jobs([folder])
+    shards = [find_jobs([folder], shard=Shard(i, 3)) for i in (1, 2, 3)]
     assert sorted(sum(shards, [])) == sorted(whole)
     assert [len(shard) for shard in shards] == [2, 1, 1]
 
@@ -136,11 +137,11 @@ def test_shards_that_are_none(text, folder, capsys):
 
 def test_two_of_one_name_keep_their_endings(folder, tmp_path):
     shutil.copy(folder / "a.png", folder / "b.png")
-    stems = {job.stem.name for job in batch.find_jobs([folder], out=tmp_path)}
+    stems = {job.stem.name for job in find_jobs([folder], out=tmp_path)}
     assert stems == {"a", "b.jpg", "b.png", "c", "d"}
     shutil.copytree(folder, tmp_path / "other")
     with pytest.raises(ValueError, match="both write"):
-        batch.find_jobs([folder, tmp_path / "other"], out=tmp_path)
+        find_jobs([folder, tmp_path / "other"], out=tmp_path)
 
 
 def test_a_newer_photograph_is_done_again(folder, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 import sor_jax
 from examples import ray_batch
-from sor_jax import batch
+from sor_jax.jobs import find_jobs
 from tests.door.models import exported, photograph
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ray[data]"')
@@ -51,7 +51,7 @@ def test_a_killed_workers_part_is_done_again_and_all_is_as_of_one_process(cluste
     for seed in range(COUNT - 1):
         Image.fromarray(photograph(seed)).save(folder / f"p{seed}.png")
     (folder / "broken.png").write_bytes(b"no image")
-    jobs = batch.find_jobs([folder], out=tmp_path / "out")
+    jobs = find_jobs([folder], out=tmp_path / "out")
     lines = ray_batch.rank(jobs, exported(), workers=2, worker=WorkerThatDiesOnce)
     assert (folder / "died").exists()
     assert len(lines) == COUNT
