@@ -4,10 +4,10 @@ It trusts what it is given: it would read past the end of a short RLE and walk f
 polygon with a corner far away.
 """
 
-import math
-
 import numpy as np
 from pycocotools import mask as coco_mask
+
+_MOST = 1e300
 
 
 def clean_segmentation(segmentation, photo_hw: tuple[int, int]) -> list | dict:
@@ -121,9 +121,10 @@ def extents(masks: list[dict]) -> np.ndarray:
 
 
 def is_numbers(values) -> bool:
-    """Whether this is a list of finite numbers."""
+    """Whether this is a list of finite numbers that floats can hold."""
     return isinstance(values, list) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+        isinstance(v, int | float) and not isinstance(v, bool) and -_MOST < v < _MOST
+        for v in values
     )
 
 

@@ -42,8 +42,12 @@ class ById(Mapping):
     """
 
     def __init__(self, entries: Iterable[tuple], where: str):
-        pairs = [(name if isinstance(name, str) else canonical(name), e) for name, e in entries]
-        self._entries, self._where = dict(pairs), where
+        self._where = where
+        try:
+            pairs = [(name if isinstance(name, str) else canonical(name), e) for name, e in entries]
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        self._entries = dict(pairs)
         if len(self._entries) < len(pairs):
             (often, times), *_ = collections.Counter(name for name, _ in pairs).most_common(1)
             raise ValueError(f"{where}: {often} has {times} entries; one is expected")

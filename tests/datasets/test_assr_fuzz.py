@@ -162,6 +162,7 @@ def test_a_hundred_damaged_records_are_named_and_skipped(tmp_path, kind):
         with pytest.raises(ValueError) as error:
             opened(root, tmp_path)
         assert "three" in str(error.value) and str(root) in str(error.value)
+        assert ("palette" in str(error.value)) == (kind == "map by palette")
         source = opened(root, tmp_path, on_error="skip")
         assert source.left_out == [str(error.value)]
         assert [source[i].image_id for i in range(len(source))] == ["two", "none", "one"]

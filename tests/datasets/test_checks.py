@@ -39,6 +39,7 @@ def test_rank_values_that_are_right(values):
         ([True], "True"),
         ([1, 2, 3], "object 1: rank value is 2"),
         ([float("nan")], "nan"),
+        ([1, 10**400], "object 1: rank value"),
         ([float("-inf")], "inf"),
     ],
 )
@@ -72,6 +73,7 @@ def test_a_box_near_its_mask_passes_and_is_kept_as_it_is():
         ([120, 30, 120, 90], "no area"),
         ([160, 30, 120, 90], "ends before it begins"),
         (["120", "30", "160", "90"], "four numbers"),
+        ([120, 30, 160, 10**400], "four numbers"),
     ],
 )
 def test_a_box_elsewhere_than_its_mask(box, said):

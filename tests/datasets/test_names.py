@@ -68,6 +68,8 @@ def test_an_id_that_could_be_two_is_refused_with_both(tmp_path):
         entries["x"]
     with pytest.raises(ValueError, match="some.json: 7 has 2 entries"):
         ById([(7, 1), (7.0, 2)], "some.json")
+    with pytest.raises(ValueError, match="some.json: an image id is None"):
+        ById([(None, 1)], "some.json")
     for wrong in (True, None, [1]):
         with pytest.raises(ValueError, match="expected text or a number"):
             canonical(wrong)

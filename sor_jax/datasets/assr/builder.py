@@ -4,7 +4,8 @@ import os
 import pathlib
 
 from sor_jax.datasets.assr import layout
-from sor_jax.datasets.folder import FolderBuilder, Photograph, open_folder
+from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.folder import FolderBuilder, open_folder
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.names import Finder, what_lies_there
 

@@ -7,7 +7,8 @@ import pathlib
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco import files
 from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
-from sor_jax.datasets.folder import FolderBuilder, Photograph, open_folder
+from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.folder import FolderBuilder, open_folder
 
 
 class Coco(FolderBuilder):
