@@ -1,6 +1,7 @@
 """Makes a trained model part of the package: sor_jax/pretrained/NAME.
 
-    python -m experiments.ship RUN NAME --facts FACTS.json [--check FOLDER_OF_PHOTOGRAPHS]
+    python -m experiments.ship RUN NAME --facts FACTS.json [--check FOLDER_OF_PHOTOGRAPHS] \\
+        [--set model.proposals.test.class_threshold=0.3]
 
 RUN is a workdir (its best checkpoint, the mean of the weights where it keeps one) or one checkpoint
 in it. FACTS.json is what a person should know, a text or a list of texts each:
@@ -12,6 +13,7 @@ in it. FACTS.json is what a person should know, a text or a list of texts each:
     bad_at       what it does wrong
     licence      of the weights
 
+--set changes a field of the run's config, such as a threshold that was chosen after the training.
 With --check every photograph of a folder is ranked in float32 and in the float16 that is shipped,
 and the card says on how many the ranks or masks differ. Weights are committed once for each
 version: each stays in the history for good. tests/door/test_ship.py looks at
@@ -25,6 +27,7 @@ import shutil
 import sys
 
 from sor_jax import commands, platform, pretrained
+from sor_jax.config import flatten
 
 MOST_BYTES = 17_000_000
 _OF_THIS_MACHINE = {"init_from": "", "data.root": "", "data.cache_dir": "", "data.mixture": ()}
@@ -38,11 +41,14 @@ def main(argv=None) -> None:
     parser.add_argument("name")
     parser.add_argument("--facts", required=True, help="a JSON file, see experiments/ship.py")
     parser.add_argument("--check", help="a folder of photographs to rank in both precisions")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
     arguments = parser.parse_args(argv)
     platform.configure()
     with commands.plain_errors():
         facts = read_facts(arguments.facts)
-        folder = ship(arguments.run, arguments.name, facts, check=arguments.check)
+        folder = ship(
+            arguments.run, arguments.name, facts, check=arguments.check, changes=arguments.set
+        )
         print(f"{folder} is ready to be committed")
 
 
@@ -58,13 +64,16 @@ def read_facts(path) -> dict:
     return {key: facts[key] for key in FACTS}
 
 
-def ship(run, name: str, facts: dict, *, check=None, root=pretrained.HERE) -> pathlib.Path:
+def ship(
+    run, name: str, facts: dict, *, check=None, changes=(), root=pretrained.HERE
+) -> pathlib.Path:
     """Writes root/NAME, in place of one that is there; returns it."""
     from sor_jax.checkpoints.exported import write_exported
-    from sor_jax.config import flatten
     from sor_jax.ranker import read_trained
 
     variables, config = read_trained(run)
+    for change in changes:
+        _set(config, *change.split("=", 1))
     folder, made = root / name, root / f".{name}.part"
     shutil.rmtree(made, ignore_errors=True)
     try:
@@ -82,6 +91,13 @@ def ship(run, name: str, facts: dict, *, check=None, root=pretrained.HERE) -> pa
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def _set(config, field: str, value: str = "") -> None:
+    found = flatten(config.to_dict())
+    if field not in found:
+        raise ValueError(f"--set {field}={value}: the config has no such field")
+    config.update_from_flattened_dict({field: type(found[field])(value)})
 
 
 def compare(variables, config, folder, photographs) -> str:

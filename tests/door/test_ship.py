@@ -10,6 +10,7 @@ import sor_jax
 from experiments import ship
 from sor_jax import pretrained
 from sor_jax.cards import describe
+from sor_jax.checkpoints.exported import read_config
 from sor_jax.checkpoints.weights import save_variables
 from tests.door.models import photograph
 from tests.small import small_network
@@ -34,7 +35,9 @@ def test_a_run_is_shipped_and_found_by_its_name(run, tmp_path, monkeypatch):
     for seed in range(2):
         Image.fromarray(photograph(seed)).save(photographs / f"{seed}.png")
     root = tmp_path / "pretrained"
-    folder = ship.ship(run, "toy", FACTS, check=photographs, root=root)
+    changes = ["model.proposals.test.class_threshold=0.125"]
+    folder = ship.ship(run, "toy", FACTS, check=photographs, changes=changes, root=root)
+    assert read_config(folder).model.proposals.test.class_threshold == 0.125
     assert sorted(path.name for path in root.iterdir()) == ["toy"]
     card = json.loads((folder / "card.json").read_text())
     assert card["summary"] == "the summary"
@@ -48,8 +51,13 @@ def test_a_run_is_shipped_and_found_by_its_name(run, tmp_path, monkeypatch):
     assert pretrained.find("toy") == folder
     ranker = sor_jax.load("toy")
     assert ranker.name == "toy"
-    expected = sor_jax.load(run)(photograph(1))
+    expected = sor_jax.load(run, threshold=0.125)(photograph(1))
     np.testing.assert_array_equal(ranker(photograph(1)).ranks, expected.ranks)
+
+
+def test_a_change_of_no_field_is_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="no such field"):
+        ship.ship(run, "toy", FACTS, changes=["model.threshold=1"], root=tmp_path)
 
 
 def test_every_fact_is_asked_for(tmp_path):
