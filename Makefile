@@ -1,4 +1,5 @@
-# make venv | demo | weights | test | test-web | test-slow | lint. A second run installs nothing.
+# make venv | demo | weights | test | test-fast | test-web | test-slow | lint. A second run installs
+# nothing.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -7,7 +8,7 @@ export PYTHONPATH := .
 # Huge pages for large arrays, where the system leaves the choice to programs.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: venv demo weights check-weights test test-web test-slow lint clean
+.PHONY: venv demo weights check-weights test test-fast test-web test-slow lint clean
 
 venv: $(VENV)/.run-time
 $(VENV)/.run-time: requirements.txt
@@ -54,6 +55,10 @@ AS_SHIPPED := tests/ops tests/losses tests/train/test_step.py \
 test: $(VENV)/.tests
 	$(PYTEST)
 	SOR_AS_SHIPPED=1 $(PYTEST) $(AS_SHIPPED)
+
+# The formulas alone, while one works on them.
+test-fast: $(VENV)/.tests
+	$(PYTEST) tests/ops tests/losses tests/targets tests/decode tests/metrics tests/models
 
 # The page in a headless browser. Debian's chromium is installed where that is allowed; without it,
 # and without Gradio, these tests are skipped and say so.
