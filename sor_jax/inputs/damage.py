@@ -38,7 +38,7 @@ class Tolerant:
             return Damaged(str(error))
 
     def rank_order(self, index):
-        """As of the source."""
+        """f32[n] rank values of the objects of one record."""
         return self._source.rank_order(index)
 
     def __repr__(self):

@@ -28,7 +28,7 @@ from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip
 from sor_jax.inputs.iterator import TrainIterator
 from sor_jax.inputs.mixture import Part, mixed_images
 from sor_jax.inputs.pad import empty_image, pad_image, pad_record
-from sor_jax.inputs.share import Share, Shared
+from sor_jax.inputs.shard import Shard, Sharded
 
 
 def train_iterator(
@@ -43,7 +43,7 @@ def train_iterator(
     num_workers: int = 0,
     shuffle: bool = True,
     on_error: str = "raise",
-    share: Share | None = None,
+    shard: Shard | None = None,
     targets: str = "ranked",
     augmentation: Augmentation | None = None,
 ) -> TrainIterator:
@@ -61,7 +61,7 @@ def train_iterator(
       shuffle: anew each time that all have come; False keeps the sources' order.
       on_error: with "skip" an empty image takes the place of a damaged record, which with "raise"
         ends the run.
-      share: what this process reads of each batch; None for all of it.
+      shard: what this process reads of each batch; None for all of it.
       targets: which objects of a single source are ground truth, see `target_indices`.
       augmentation: what else is changed; None is `flip` alone.
     """
@@ -73,9 +73,9 @@ def train_iterator(
     pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
     augmentation = augmentation or Augmentation(flip=flip)
     images = mixed_images(parts, pad, seed=seed, shuffle=shuffle, augmentation=augmentation)
-    if share is not None:
+    if shard is not None:
         filler = pad(Damaged("")) if is_tolerant else empty_image(**size)
-        images, batch_size = Shared(images, batch_size, share, filler), len(share)
+        images, batch_size = Sharded(images, batch_size, shard, filler), len(shard)
     batch_bytes = batch_size * sum(field.nbytes for field in empty_image(**size).values())
     return TrainIterator(images.batch(batch_size), num_workers=num_workers, batch_bytes=batch_bytes)
 

@@ -1,4 +1,4 @@
-"""How a reader process lives and dies with the process that started it."""
+"""Set-up of reader processes: they end with the process that started them."""
 
 import multiprocessing
 import os

@@ -23,7 +23,7 @@ from sor_jax.evaluation.batches import build_eval_batches
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.mixture import Epochs, Part, names_of
-from sor_jax.inputs.share import share_of
+from sor_jax.inputs.shard import shard_of
 from sor_jax.structures import Batch, Detections
 from sor_jax.train.meter import Meter
 from sor_jax.train.optimizer import PartialObjective, build_optimizer
@@ -82,7 +82,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
                 colour=config.data.colour,
                 paste=config.data.paste,
             ),
-            share=share_of(
+            shard=shard_of(
                 config.train.batch_size,
                 num_devices=num_devices or jax.device_count(),
                 parts=config.train.accumulate,

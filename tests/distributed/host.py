@@ -7,7 +7,7 @@ import numpy as np
 
 from sor_jax.distributed import cluster
 from sor_jax.inputs.loader import train_iterator
-from sor_jax.inputs.share import share_of
+from sor_jax.inputs.shard import shard_of
 from sor_jax.train.loop import fit
 from tests.inputs.fakes import FakeSource
 from tests.train import kills, toy
@@ -29,7 +29,7 @@ def main():
     workdir, *rest = sys.argv[1:]
     if rest:
         cluster.join(rest[0], int(rest[1]), int(rest[2]))
-    share = share_of(
+    shard = shard_of(
         5,  # completed to 6 on two devices
         num_devices=jax.device_count(),
         process_index=jax.process_index(),
@@ -43,7 +43,7 @@ def main():
         seed=3,
         flip=True,
         on_error="skip",
-        share=share,
+        shard=shard,
     )
     config = toy.config(batch_size=5, steps=8, checkpoint_every=3, eval_every=4)
     with cluster.ends_with_error():

@@ -10,7 +10,7 @@ from orbax.checkpoint import v1 as ocp
 
 from sor_jax.inputs import worker
 from sor_jax.inputs.loader import eval_batches, train_iterator
-from sor_jax.inputs.share import share_of
+from sor_jax.inputs.shard import shard_of
 from tests.inputs.fakes import FakeSource
 
 SIZE = {"canvas_hw": (32, 32), "max_objects": 3}
@@ -100,12 +100,12 @@ def test_processes_get_together_what_one_would_get(processes, devices, padded, n
     source = FakeSource(10, broken=(6,))
     options = {"flip": True, "source": source, "on_error": "skip"}
     whole = batches(6, **options)
-    shares = [
-        share_of(4, num_devices=devices, process_index=p, process_count=processes)
+    shards = [
+        shard_of(4, num_devices=devices, process_index=p, process_count=processes)
         for p in range(processes)
     ]
-    assert [len(share) for share in shares] == [padded // processes] * processes
-    parts = [batches(6, num_workers=num_workers, share=share, **options) for share in shares]
+    assert [len(shard) for shard in shards] == [padded // processes] * processes
+    parts = [batches(6, num_workers=num_workers, shard=shard, **options) for shard in shards]
     for step, want in enumerate(whole):
         for key in want:
             got = np.concatenate([part[step][key] for part in parts])
@@ -115,9 +115,9 @@ def test_processes_get_together_what_one_would_get(processes, devices, padded, n
 
 
 def test_a_share_resumes_where_it_was():
-    share = share_of(3, num_devices=4, process_index=1, process_count=2)
-    want = batches(5, batch_size=3, share=share)
-    iterator = train_iterator(FakeSource(10), batch_size=3, seed=1, share=share, **SIZE)
+    shard = shard_of(3, num_devices=4, process_index=1, process_count=2)
+    want = batches(5, batch_size=3, shard=shard)
+    iterator = train_iterator(FakeSource(10), batch_size=3, seed=1, shard=shard, **SIZE)
     iterator.set_state({"next_index": 3})
     assert_same([next(iterator), next(iterator)], want[3:])
     iterator.close()

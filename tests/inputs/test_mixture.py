@@ -1,4 +1,4 @@
-"""Several data sets in one stream: shares, order, resuming, processes."""
+"""Several data sets in one stream: weights, order, resuming, processes."""
 
 import collections
 
@@ -8,7 +8,7 @@ import pytest
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.mixture import Epochs, Part, names_of
-from sor_jax.inputs.share import share_of
+from sor_jax.inputs.shard import shard_of
 from tests.inputs.fakes import FakeSource
 from tests.inputs.test_loader import assert_same
 
@@ -82,8 +82,8 @@ def test_changed_images_depend_on_the_seed_alone_and_resume(num_workers):
 
 def test_processes_get_together_what_one_would_get():
     whole = take(3, iterator(augmentation=ALL))
-    shares = [share_of(6, num_devices=2, process_index=i, process_count=2) for i in range(2)]
-    halves = [take(3, iterator(augmentation=ALL, share=share)) for share in shares]
+    shards = [shard_of(6, num_devices=2, process_index=i, process_count=2) for i in range(2)]
+    halves = [take(3, iterator(augmentation=ALL, shard=shard)) for shard in shards]
     joined = [
         {key: np.concatenate([a[key], b[key]]) for key in a} for a, b in zip(*halves, strict=True)
     ]

@@ -11,7 +11,7 @@ from sor_jax.datasets.source import open_source
 from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
 from sor_jax.evaluation.loop import evaluate
 from sor_jax.inputs.loader import eval_batches, train_iterator
-from sor_jax.inputs.share import share_of
+from sor_jax.inputs.shard import shard_of
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.state import create_state
 from sor_jax.train.step import make_train_step
@@ -62,9 +62,9 @@ def train_batches(source, num_devices, *, reorder=None):
 
     `reorder` seeds an order of the images within their batch.
     """
-    share = share_of(6, num_devices=num_devices)
-    iterator = train_iterator(source, batch_size=6, seed=0, share=share, **SIZE)
-    shuffled = np.random.default_rng(reorder).permutation(len(share))
+    shard = shard_of(6, num_devices=num_devices)
+    iterator = train_iterator(source, batch_size=6, seed=0, shard=shard, **SIZE)
+    shuffled = np.random.default_rng(reorder).permutation(len(shard))
     order = slice(None) if reorder is None else shuffled
     for _ in range(STEPS):
         yield {name: rows[order] for name, rows in next(iterator).items()}

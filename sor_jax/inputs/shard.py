@@ -6,7 +6,7 @@ import grain
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class Shard:
     """Rows start .. stop - 1 of a batch that is completed with empty images behind its last row."""
 
     start: int
@@ -16,14 +16,14 @@ class Share:
         return self.stop - self.start
 
 
-def share_of(
+def shard_of(
     batch_size: int,
     *,
     num_devices: int,
     parts: int = 1,
     process_index: int = 0,
     process_count: int = 1,
-) -> Share:
+) -> Shard:
     """The rows that lie on a process's devices, when the batch is spread evenly over all devices.
 
     A batch is completed until it divides by the devices and, on each, by `parts`. `num_devices`
@@ -31,31 +31,31 @@ def share_of(
     """
     rows_per_device = -(-batch_size // (num_devices * parts)) * parts
     rows = rows_per_device * num_devices // process_count
-    return Share(process_index * rows, (process_index + 1) * rows)
+    return Shard(process_index * rows, (process_index + 1) * rows)
 
 
-class Shared(grain.MapDataset):
-    """The images of one share of every batch.
+class Sharded(grain.MapDataset):
+    """The images of one shard of every batch.
 
     Args:
       images: of all batches, one behind the other.
       batch_size: of them without what completes them.
-      share: the rows.
+      shard: the rows.
       filler: the empty image.
     """
 
-    def __init__(self, images: grain.MapDataset, batch_size: int, share: Share, filler: dict):
+    def __init__(self, images: grain.MapDataset, batch_size: int, shard: Shard, filler: dict):
         super().__init__(images)
-        self._batch_size, self._share, self._filler = batch_size, share, filler
+        self._batch_size, self._shard, self._filler = batch_size, shard, filler
 
     def __len__(self):
-        return len(self._parent) // self._batch_size * len(self._share)
+        return len(self._parent) // self._batch_size * len(self._shard)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.slice(index)
-        batch, row = divmod(index, len(self._share))
-        row += self._share.start
+        batch, row = divmod(index, len(self._shard))
+        row += self._shard.start
         if row >= self._batch_size:
             return self._filler
         return self._parent[batch * self._batch_size + row]
