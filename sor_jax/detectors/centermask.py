@@ -17,7 +17,12 @@ from sor_jax.targets.rois import select_rois
 
 
 class _Decoding:
-    """Raw outputs -> boxes, alike in both maps but for its settings."""
+    """Raw outputs -> boxes, alike in both maps but for its settings, which are fields of either."""
+
+    clip_boxes: bool
+    class_threshold: float
+    nms_threshold: float
+    pre_nms_top: int
 
     def decode(self, dense, points, where, valid_hw, count: int) -> Proposals:
         """Boxes [B, count], cut to the photograph if so configured."""

@@ -17,7 +17,11 @@ from sor_jax.targets.rcnn import RegionTargets, anchor_targets, region_targets
 
 
 class _Proposing:
-    """The first stage, alike in both maps but for its settings."""
+    """The first stage, alike in both maps but for its settings, which are fields of either."""
+
+    pre_nms_top: int
+    max_proposals: int
+    nms_threshold: float
 
     def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
         """Proposals [B, max_proposals], cut to the photograph."""

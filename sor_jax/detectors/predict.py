@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 
@@ -10,7 +11,7 @@ from sor_jax.detectors.heads import run_heads
 from sor_jax.models.segmenter import Segmenter
 from sor_jax.structures import Detections, Images, Proposals
 
-RANK_RULES = {
+RANK_RULES: dict[str, Callable] = {
     "sequential": assign_ranks,
     "expected": assign_ranks_expected,
     "reference": assign_ranks_reference,

@@ -25,7 +25,7 @@ class TrainIterator(grain.DatasetIterator):
             check_shared_memory(num_workers, (num_workers * (_AHEAD + 1) + 1) * batch_bytes)
         self._batches, self._num_workers = batches, num_workers
         self._next_index = 0
-        self._reading = None
+        self._reading: grain.DatasetIterator | None = None
 
     def __next__(self) -> dict:
         self._assert_not_closed()

@@ -3,7 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
@@ -26,7 +26,7 @@ class Part(NamedTuple):
       name: for the log.
     """
 
-    source: object
+    source: Any
     weight: float = 1.0
     targets: str = "ranked"
     name: str = ""

@@ -43,12 +43,12 @@ FREE = {
 }
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ENVIRONMENT = "environment.jsonl"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow")
-PACKAGES += ("pycocotools",)
-VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
-VARIABLES += ("JAX_DISABLE_MOST_OPTIMIZATIONS",)
-SETTINGS = ("jax_default_matmul_precision", "jax_enable_x64", "jax_threefry_partitionable")
-SETTINGS += ("jax_default_prng_impl",)
+PACKAGES = ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow"]
+PACKAGES += ["pycocotools"]
+VARIABLES = ["XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE"]
+VARIABLES += ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+SETTINGS = ["jax_default_matmul_precision", "jax_enable_x64", "jax_threefry_partitionable"]
+SETTINGS += ["jax_default_prng_impl"]
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ def build_page(ranker):
             boxes = gr.CheckboxGroup(choices=ranks, value=ranks)
             return found, show.annotated(found, ranks), boxes, show.table(found), *handed
 
-        def rank_example(event: gr.SelectData):
+        def rank_example(event: gr.SelectData):  # type: ignore[name-defined]
             return rank(examples[event.index])
 
         def crop(found, aspect):

@@ -3,6 +3,7 @@
 import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class FixationSource:
         self.path = path
         if path.is_dir():
             mats = maps.files_in(path, (".mat",))
-            self._found = _by_id(mats or maps.files_in(path, maps.PICTURES), path)
+            self._found: dict[str, Any] = _by_id(mats or maps.files_in(path, maps.PICTURES), path)
             self.kind = "mat" if mats else "map"
         elif path.suffix.lower() == ".json":
             self._found, self.kind = tables.by_image(read_json(path), path), "json"
