@@ -124,9 +124,9 @@ def paste_crop(
         return Crop(np.zeros((0, 0), bool), 0, 0)
     # Beyond the box a pixel reads less than half of a border cell.
     rows, columns = _pixels(y0, y1, hw[0]), _pixels(x0, x1, hw[1])
-    down = _bilinear(rows, y0, y1, prob.shape[0])
-    across = _bilinear(columns, x0, x1, prob.shape[1])
-    value = down @ np.asarray(prob, np.float64) @ across.T
+    # A product with a matrix of weights would do, but starts the threads of BLAS for every mask.
+    value = _read_rows(np.pad(np.asarray(prob, np.float64), 1), rows, y0, y1)
+    value = _read_rows(value.T, columns, x0, x1).T
     return Crop(value >= threshold, rows.start, columns.start)
 
 
@@ -148,7 +148,14 @@ def _pixels(low: float, high: float, size: int) -> range:
     return range(max(int(np.floor(low)), 0), min(int(np.ceil(high)), size))
 
 
-def _bilinear(pixels: range, low: float, high: float, cells: int) -> np.ndarray:
-    """Weights f64[pixels, cells] with which pixel centres read cells that share [low, high)."""
-    index = cells * (np.arange(pixels.start, pixels.stop) + 0.5 - low) / (high - low) - 0.5
-    return np.maximum(1 - np.abs(index[:, None] - np.arange(cells)), 0.0)
+def _read_rows(cells: np.ndarray, pixels: range, low: float, high: float) -> np.ndarray:
+    """f64[pixels, n]: what pixel centres read bilinearly from the rows of f64[S + 2, n].
+
+    S rows share [low, high) evenly; the first and the last one lie beyond them.
+    """
+    count = len(cells) - 2
+    index = count * (np.arange(pixels.start, pixels.stop) + 0.5 - low) / (high - low) + 0.5
+    index = np.clip(index, 0, count + 1)
+    above = np.minimum(index.astype(np.intp), count)
+    weight = (index - above)[:, None]
+    return cells[above] * (1 - weight) + cells[above + 1] * weight
