@@ -112,3 +112,4 @@ class Detections:
     mask_prob: jax.Array  # f32[B, N, 28, 28] probabilities over the box
     rank_logit: jax.Array  # f32[B, N, K]
     rank_class: jax.Array  # i32[B, N] 4 = most salient .. 0, NO_RANK = none
+    finite: jax.Array  # bool[B] whether all raw outputs of the detector were; if not, read nothing

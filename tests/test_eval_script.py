@@ -1,7 +1,9 @@
 """eval.py on a checkpoint of a tiny, untrained model and three made-up photographs."""
 
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +15,11 @@ from PIL import Image
 from configs import base
 from sor_jax.build import build_model, init_variables
 from sor_jax.checkpoints.weights import save_variables
-from sor_jax.evaluation.checkpoint import evaluate_checkpoint
+from sor_jax.evaluation.checkpoint import (
+    evaluate_checkpoint,
+    evaluate_variables,
+    trained_variables,
+)
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 OBJECTS = ((1.0, (4, 4, 20, 24)), (0.9, (22, 8, 38, 40)))
@@ -78,7 +84,11 @@ def test_evaluate_checkpoint_writes_everything(trained, capsys):
     config, workdir = trained
     metrics = evaluate_checkpoint(config, workdir, gallery=2)
     out = workdir / "evaluation/test"
-    assert metrics == json.loads((out / "metrics.json").read_text())
+    saved = json.loads((out / "metrics.json").read_text())
+    assert metrics == {name: saved[name] for name in metrics}
+    assert (saved["records_left_out"], saved["left_out"]) == (0, [])
+    assert saved["config_differences"] == {}
+    assert saved["checkpoint"] == str(workdir / "checkpoints/3")
     assert (metrics["images"], metrics["objects"]) == (3, 4)
     for i, hw in enumerate(SIZES):
         assert Image.open(out / f"rank_maps/p{i}.png").size == hw[::-1]
@@ -103,47 +113,87 @@ def test_one_checkpoint_needs_an_out_dir(trained, tmp_path):
     assert evaluate_checkpoint(config, workdir / "checkpoints/3", out_dir=tmp_path)["images"] == 3
 
 
-def test_the_script_says_what_is_missing(tmp_path):
-    command = [sys.executable, "eval.py", "--config", "configs/base.py", "--workdir", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.returncode != 0
-    assert f"looked for {tmp_path}/checkpoints" in done.stderr
+def test_what_differs_from_the_run_is_told_and_kept(trained, tmp_path, capsys):
+    config, workdir = trained
+    run = tmp_path / "run"
+    shutil.copytree(workdir / "checkpoints", run / "checkpoints")
+    (run / "config.json").write_text(config.to_json_best_effort())
+    other = config.copy_and_resolve_references()
+    other.model.rank_rule = "expected"
+    evaluate_checkpoint(other, run)
+    saved = json.loads((run / "evaluation/test/metrics.json").read_text())
+    assert saved["config_differences"] == {"model.rank_rule": ["sequential", "expected"]}
+    assert "config.model.rank_rule" in capsys.readouterr().out
 
 
-def test_the_script_passes_its_flags_on():
-    """The flags of eval.py, without a second start of jax."""
-    program = """
-import sys, sor_jax.evaluation.checkpoint as evaluation
-def report(config, workdir, **options):
-    print(config.eval.max_images, workdir, sorted(options.items()))
-evaluation.evaluate_checkpoint = report
-import runpy
-runpy.run_path("eval.py", run_name="__main__")
-"""
-    arguments = ["--config", "configs/base.py", "--workdir", "W", "--split", "val", "--out", "O"]
-    arguments += ["--config.eval.max_images=7", "--checkpoint", "last", "--gallery=3"]
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    expected = [("gallery", 3), ("out_dir", "O"), ("prefer", "last"), ("split", "val")]
-    assert done.stdout.strip() == f"7 W {expected}"
+def test_records_that_are_left_out_are_counted_with_their_reasons(trained, tmp_path):
+    config, workdir = trained
+    shutil.copytree(config.data.root, tmp_path / "data")
+    (tmp_path / "data/gt/test/p1.png").write_bytes(b"no image")
+    config = config.copy_and_resolve_references()
+    config.data.update(root=str(tmp_path / "data"), cache_dir=str(tmp_path), on_error="skip")
+    metrics = evaluate_checkpoint(config, workdir, out_dir=tmp_path / "out")
+    saved = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["images"], saved["records_left_out"]) == (2, 1)
+    assert "p1" in saved["left_out"][0]
+
+
+@pytest.mark.parametrize("part", ["fcos", "ranking"])
+def test_an_evaluation_that_is_not_finite_stops(trained, tmp_path, part):
+    config, workdir = trained
+    variables = trained_variables(config, workdir)
+    broken = jax.tree.map(lambda x: np.full_like(x, np.nan), variables["params"][part])
+    variables = {**variables, "params": {**variables["params"], part: broken}}
+    with pytest.raises(FloatingPointError, match="p0.*not finite"):
+        evaluate_variables(config, variables, split="test", out_dir=tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def script(*words, cwd=REPOSITORY, program=None):
+    """eval.py with a command line, or a program that ends in running it."""
+    start = ["-c", program] if program else [str(REPOSITORY / "eval.py")]
+    return subprocess.run(
+        [sys.executable, *start, *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "words, expected",
     [
-        (["--weights", "D"], "D"),
-        (["--weights", "D", "--workdir", "W"], "Exactly one of (workdir, weights, maps)"),
-        ([], "Exactly one of (workdir, weights, maps)"),
+        (["--workdir=W"], "/W"),
+        (["--workdir=W", "--config=configs/base.py"], "W/checkpoints"),
+        (["--weights=D", "--workdir=W"], "workdir, weights, maps"),
+        (["--maps=M", "--config.data.name=assr"], "data.root"),
     ],
 )
-def test_the_script_takes_weights_in_place_of_a_workdir(given, expected):
-    program = """
+def test_the_script_says_what_is_wrong_in_one_message(tmp_path, words, expected):
+    done = script(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_script_passes_its_flags_on(trained, tmp_path):
+    """From another folder, with the run's own config."""
+    config, _ = trained
+    changed = config.copy_and_resolve_references()
+    changed.model.rank_rule = "expected"
+    (tmp_path / "W").mkdir()
+    (tmp_path / "W/config.json").write_text(changed.to_json_best_effort())
+    program = f"""
 import runpy, sor_jax.evaluation.checkpoint as evaluation
-evaluation.evaluate_checkpoint = lambda config, source, **_: print(source)
-runpy.run_path("eval.py", run_name="__main__")
+def report(config, workdir, **options):
+    print(config.model.rank_rule, config.eval.max_images, workdir, sorted(options.items()))
+evaluation.evaluate_checkpoint = report
+runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
 """
-    command = [sys.executable, "-c", program, "--config", "configs/base.py", *given]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert (done.returncode == 0) == (given == ["--weights", "D"])
-    assert expected in done.stdout + done.stderr
+    words = ["--weights=W", "--split=val", "--out=O", "--checkpoint=last", "--gallery=3"]
+    done = script(*words, "--config.eval.max_images=7", cwd=tmp_path, program=program)
+    assert done.returncode == 0, done.stderr
+    options = [("gallery", 3), ("out_dir", "O"), ("prefer", "last"), ("split", "val")]
+    assert done.stdout.strip() == f"expected 7 W {options}"

@@ -12,7 +12,7 @@ from experiments.photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
 from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
 from sor_jax.distributed.sharding import make_mesh, make_predict, put
-from sor_jax.evaluation.batches import build_eval_batches
+from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.evaluation.checkpoint import start_variables, trained_variables
 from sor_jax.evaluation.gallery import picture_of
 from sor_jax.evaluation.loop import in_photograph
@@ -109,7 +109,7 @@ def _load(config, source):
 def _batches(config, splits):
     """Batches and records of the splits, one after the other."""
     for split in splits:
-        yield from build_eval_batches(config, split, ground_truth=True)(config.eval.batch_size)
+        yield from EvalBatches(config, split, ground_truth=True)(config.eval.batch_size)
 
 
 def best_and_worst(examples: list[tuple], folder: pathlib.Path, *, count: int = 10) -> None:

@@ -91,8 +91,8 @@ def true_order(prediction: Prediction, truth: Truth) -> Prediction:
 class TrueBoxes(Predictor):
     """Ranks and segments the boxes of the ranked objects, in the batch's slots."""
 
-    def find(self, model, levels, images: Batch) -> Proposals:
+    def find(self, model, levels, images: Batch):
         """As of Predictor; the ground truth is what it finds."""
         valid = images.gt.boxes.valid & images.valid[:, None]
         boxes = dataclasses.replace(images.gt.boxes, valid=valid)
-        return Proposals(boxes, jnp.where(valid, 1.0, 0.0))
+        return Proposals(boxes, jnp.where(valid, 1.0, 0.0)), jnp.ones(len(valid), bool)

@@ -24,10 +24,12 @@ def run_config(flag, source: str | os.PathLike) -> ConfigDict:
       source: a workdir, one checkpoint in it, or converted weights.
 
     Raises:
-      ValueError: there is no config.json and --config is not given.
+      ValueError, FileNotFoundError: there is no config.json, and --config is not given.
     """
     path = config_file(source)
     if path is None:
+        if not flag.present and not pathlib.Path(source).exists():
+            raise FileNotFoundError(f"there is no {os.path.abspath(source)}")
         if not flag.present:
             raise ValueError(
                 f"{os.fspath(source)} has no {CONFIG}, which training and converting leave there: "

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.structures import Detections
 
 THRESHOLD = 0.5
+_BROKEN = "the weights are broken, or too large for the config's train.dtype"
 
 
 class PhotoDetections(NamedTuple):
@@ -71,8 +72,11 @@ def paste(
       photo_hw: height and width of the photograph itself.
 
     Raises:
-      ValueError: a box, score, mask or rank of a valid detection is not finite.
+      FloatingPointError: something that the network says of the image is not finite; an overflow
+        may look as if nothing was found.
     """
+    if not detections.finite[slot]:
+        raise FloatingPointError(f"what the detector says is not finite: {_BROKEN}")
     kept = np.flatnonzero(detections.boxes.valid[slot])
     said = {
         "box": detections.boxes.xyxy,
@@ -83,10 +87,7 @@ def paste(
     }
     for name, values in said.items():
         if not np.isfinite(values[slot][kept]).all():
-            raise ValueError(
-                f"a predicted {name} is not finite: the weights, or what was loaded as such, are "
-                "broken"
-            )
+            raise FloatingPointError(f"a predicted {name} is not finite: {_BROKEN}")
     xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], valid_hw, photo_hw)
     is_real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
     kept, xyxy = kept[is_real], xyxy[is_real]

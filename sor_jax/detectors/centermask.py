@@ -6,7 +6,7 @@ import jax
 
 from sor_jax.decode.dense import decode_images
 from sor_jax.detectors.objective import Objective
-from sor_jax.detectors.predict import Predictor
+from sor_jax.detectors.predict import Predictor, all_finite
 from sor_jax.losses import dense as dense_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.centermask import STRIDES
@@ -99,11 +99,12 @@ class CenterMaskPredictor(_Decoding, Predictor):
     max_detections: int = 50
     clip_boxes: bool = True
 
-    def find(self, model, levels, images: Images) -> Proposals:
+    def find(self, model, levels, images: Images):
         """As of Predictor."""
         points, where = _points(images)
         dense = model.detect(levels, images.valid_hw)
-        return self.decode(dense, points, where, images.valid_hw, self.max_detections)
+        found = self.decode(dense, points, where, images.valid_hw, self.max_detections)
+        return found, all_finite(dense, where)
 
 
 def _points(images: Images):

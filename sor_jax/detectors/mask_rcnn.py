@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sor_jax.decode import rcnn as decode
 from sor_jax.detectors.objective import Objective
-from sor_jax.detectors.predict import Predictor
+from sor_jax.detectors.predict import Predictor, all_finite
 from sor_jax.losses import rcnn as rcnn_losses
 from sor_jax.losses.reduce import SumCount
 from sor_jax.models.mask_rcnn import ANCHOR_SIDES, STRIDES
@@ -134,13 +134,13 @@ class MaskRcnnPredictor(_Proposing, Predictor):
     box_nms_threshold: float = 0.5
     max_detections: int = 100
 
-    def find(self, model, levels, images: Images) -> Proposals:
+    def find(self, model, levels, images: Images):
         """As of Predictor."""
         anchors, where = _anchors(images)
         outputs = model.detect(levels, images.valid_hw)
         proposals = self.propose(outputs, anchors, where, images.valid_hw)
         boxes = model.boxes(levels, proposals.boxes, images.valid_hw)
-        return jax.vmap(
+        found = jax.vmap(
             lambda *image: decode.detections(
                 *image,
                 max_detections=self.max_detections,
@@ -148,6 +148,8 @@ class MaskRcnnPredictor(_Proposing, Predictor):
                 nms_threshold=self.box_nms_threshold,
             )
         )(boxes, proposals.boxes, images.valid_hw)
+        finite = all_finite(outputs, where) & all_finite(boxes, proposals.boxes.valid)
+        return found, finite
 
 
 def _anchors(images: Images):

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from sor_jax.decode.ranks import assign_ranks, assign_ranks_expected, assign_ranks_reference
 from sor_jax.detectors.heads import run_heads
@@ -39,8 +40,8 @@ class Predictor:
                 f"rank_rule is {self.rank_rule!r}; expected one of {tuple(RANK_RULES)}"
             )
 
-    def find(self, model, levels, images: Images) -> Proposals:
-        """What the detector finds, [B, N]; none in fillers.
+    def find(self, model, levels, images: Images) -> tuple[Proposals, jax.Array]:
+        """The detector's boxes [B, N], none in fillers, and if all it said is finite, bool[B].
 
         Args:
           model: the network with its variables.
@@ -58,7 +59,7 @@ class Predictor:
         """
         model = self.model.bind(variables)
         levels = model.features(images.image, images.valid_hw)
-        found = self.find(model, levels, images)
+        found, finite = self.find(model, levels, images)
         outputs = run_heads(self.model, variables, levels, found.boxes, images.valid_hw)
         assign = jax.vmap(RANK_RULES[self.rank_rule])
         return Detections(
@@ -68,4 +69,18 @@ class Predictor:
             mask_prob=jax.nn.sigmoid(outputs.mask_logit),
             rank_logit=outputs.rank_logit,
             rank_class=assign(outputs.rank_logit, found.boxes.valid),
+            finite=finite,
         )
+
+
+def all_finite(outputs, where: jax.Array) -> jax.Array:
+    """bool[B]: whether a tree of [B, N, ..] is finite in all slots of `where` bool[B, N].
+
+    A threshold drops what is not a number, so broken outputs would pass for an empty image.
+    """
+
+    def of_one(values):
+        finite = jnp.isfinite(values).reshape(*where.shape, -1).all(axis=-1)
+        return jnp.all(finite | ~where, axis=1)
+
+    return jnp.stack([of_one(values) for values in jax.tree.leaves(outputs)]).all(axis=0)

@@ -1,6 +1,6 @@
 """The batches of a split that is evaluated, as a config says."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 
 import jax
 
@@ -9,47 +9,44 @@ from sor_jax.datasets.source import open_split
 from sor_jax.inputs.loader import eval_batches
 
 
-def build_eval_batches(
-    config, split: str, *, ground_truth: bool = False
-) -> Callable[[int], Iterable[tuple[dict, list[Record]]]]:
-    """Batch size -> batches of the first config.eval.max_images records of a split, in order.
+class EvalBatches:
+    """The first config.eval.max_images records of a split, in order, in batches of any size.
 
     Of several processes each takes every so many-th record. The batches have the images alone;
     with `ground_truth` also the objects, for whoever shows them to the network.
-    """
-    source = _First(open_split(config, split), config.eval.max_images)
-    source = _Every(source, jax.process_index(), jax.process_count())
 
-    def batches(batch_size):
+    Attributes:
+      num_images: how many records there are, those of all processes.
+      left_out: why records are missing: the reasons of their preparation, then those of the last
+        reading by this process as far as it has come.
+    """
+
+    def __init__(self, config, split: str, *, ground_truth: bool = False):
+        source = open_split(config, split)
+        self.num_images = min(len(source), config.eval.max_images or len(source))
+        self._unprepared = list(source.left_out)
+        self.left_out = list(self._unprepared)
+        mine = range(jax.process_index(), self.num_images, jax.process_count())
+        self._source = _Some(source, mine)
+        self._options = {
+            "canvas_hw": tuple(config.data.canvas_hw),
+            "max_objects": config.data.max_objects if ground_truth else None,
+            "on_error": config.data.on_error,
+        }
+
+    def __call__(self, batch_size: int) -> Iterator[tuple[dict, list[Record]]]:
+        """See sor_jax.inputs.loader.eval_batches."""
+        self.left_out = list(self._unprepared)
         return eval_batches(
-            source,
-            canvas_hw=tuple(config.data.canvas_hw),
-            batch_size=batch_size,
-            max_objects=config.data.max_objects if ground_truth else None,
-            on_error=config.data.on_error,
+            self._source, batch_size=batch_size, left_out=self.left_out, **self._options
         )
 
-    return batches
 
+class _Some:
+    """The records of a source at some indices."""
 
-class _First:
-    """The first `count` records of a source; 0 for all."""
-
-    def __init__(self, source, count: int):
-        self._source, self._count = source, count or len(source)
-
-    def __len__(self):
-        return min(self._count, len(self._source))
-
-    def __getitem__(self, index):
-        return self._source[index]
-
-
-class _Every:
-    """The records `start`, `start + step`, .. of a source."""
-
-    def __init__(self, source, start: int, step: int):
-        self._source, self._indices = source, range(start, len(source), step)
+    def __init__(self, source, indices: range):
+        self._source, self._indices = source, indices
 
     def __len__(self):
         return len(self._indices)

@@ -12,20 +12,21 @@ from sor_jax.metrics.scoreboard import Prediction, Truth
 from sor_jax.visualize import contact_sheet, panel
 
 
-class Album:
-    """Draws the first photographs and writes what an evaluation leaves behind.
+class Outputs:
+    """What an evaluation leaves behind: numbers, a rank map of each photograph, some pictures.
 
     Attributes:
       out_dir: the folder for metrics.json, rank_maps/ID.png, gallery/ID.png and gallery.png; None
         writes nothing.
-      gallery: how many photographs are drawn.
+      gallery: how many photographs, from the first on, are drawn.
       show: called with the id and the picture u8[H, W, 3] of each drawn photograph, or None.
     """
 
     def __init__(
         self,
-        out_dir: str | os.PathLike | None,
-        gallery: int,
+        out_dir: str | os.PathLike | None = None,
+        *,
+        gallery: int = 0,
         show: Callable[[str, np.ndarray], None] | None = None,
     ):
         self.out_dir = None if out_dir is None else pathlib.Path(out_dir)
@@ -33,11 +34,14 @@ class Album:
         self.show = show
         self._panels: list[np.ndarray] = []
 
-    def add(self, record: Record, truth: Truth, prediction: Prediction, scores: dict) -> None:
-        """Takes the next photograph with its scores (a row of the scoreboard)."""
-        name = f"{file_stem(record.image_id)}.png"
+    def write_rank_map(self, record: Record, prediction: Prediction) -> None:
+        """Writes the map of one photograph; threads may call it at once."""
         if self.out_dir is not None:
-            write_png(self.out_dir / "rank_maps" / name, prediction.rank_map())
+            path = output_path(self.out_dir / "rank_maps", record.image_id)
+            write_png(path, prediction.rank_map())
+
+    def draw(self, record: Record, truth: Truth, prediction: Prediction, scores: dict) -> None:
+        """Draws the next photograph with its scores, if the gallery has room for it."""
         if len(self._panels) >= self.gallery:
             return
         picture = picture_of(record, truth, prediction, _note(scores))
@@ -45,7 +49,7 @@ class Album:
         if self.show is not None:
             self.show(record.image_id, picture)
         if self.out_dir is not None:
-            write_png(self.out_dir / "gallery" / name, picture)
+            write_png(output_path(self.out_dir / "gallery", record.image_id), picture)
 
     def close(self, metrics: dict) -> None:
         """Writes the numbers, and the drawn photographs on one page."""
@@ -56,9 +60,15 @@ class Album:
             write_png(self.out_dir / "gallery.png", contact_sheet(self._panels))
 
 
-def file_stem(image_id: str) -> str:
-    """What the files of a photograph are called, less the ending."""
-    return image_id.replace("/", "_").replace(os.sep, "_")
+def output_path(folder: pathlib.Path, image_id: str, ending: str = ".png") -> pathlib.Path:
+    """FOLDER/IMAGE_ID.png: an id that names sub-folders keeps them, so no two share a file.
+
+    Raises ValueError for an id that would lead out of the folder.
+    """
+    parts = image_id.split("/")
+    if not all(parts) or {".", ".."} & set(parts):
+        raise ValueError(f"image id {image_id!r}: no file of {folder} can be named after it")
+    return folder.joinpath(*parts[:-1], parts[-1] + ending)
 
 
 def picture_of(record: Record, truth: Truth, prediction: Prediction, note: str) -> np.ndarray:

@@ -1,16 +1,26 @@
-"""A split of a data set -> detections -> metrics, rank maps and a gallery."""
+"""The one evaluation loop: batches -> detections -> results of each photograph -> metrics.
 
+Predicting the next batch overlaps with scoring the last one: a photograph is pasted, encoded,
+scored and its map written in a pool of threads.
+"""
+
+import collections
+import concurrent.futures
 import os
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from sor_jax.datasets.record import Record
 from sor_jax.decode.paste import paste, paste_crop
-from sor_jax.evaluation.gallery import Album
+from sor_jax.evaluation.gallery import Outputs
 from sor_jax.evaluation.truth import truth_of
-from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth, score
 from sor_jax.structures import Detections
+
+_THREADS = min(os.cpu_count() or 1, 8)
+_BATCHES_BEHIND = 2  # that may wait to be scored; each holds its photographs and masks
 
 
 def evaluate(
@@ -24,6 +34,7 @@ def evaluate(
     pool: Callable[[list[Scored]], list[Scored]] | None = None,
     summarize: bool = True,
     targets: str = "ranked",
+    facts: Callable[[], dict] = dict,
 ) -> dict[str, float | int | None]:
     """Scores what a model predicts for every photograph, at the photograph's own size.
 
@@ -37,29 +48,66 @@ def evaluate(
       progress: called with the number of photographs scored since the last call.
       pool: turns the photographs of this process into those of all processes that share a data
         set; None where nobody does.
-      targets: which objects are to be found, as of `truth_of`.
       summarize: whether this process writes metrics.json and gallery.png.
+      targets: which objects are to be found, as of `truth_of`.
+      facts: asked once all is scored for what metrics.json says beside the metrics.
 
     Returns:
       mae sor images_used images sor_multi multi_images objects_matched objects sa_sor f_measure
       ndcg_linear ndcg_exp box_ap box_ap50 mask_ap mask_ap50, in this order; None = undefined.
+
+    Raises:
+      FloatingPointError: an output of the network is not finite.
     """
-    scoreboard = Scoreboard()
-    album = Album(out_dir, gallery, show)
-    for batch, records in batches:
-        detections = predict(batch)
-        for slot, record in zip(np.flatnonzero(batch["valid"]), records, strict=True):
-            prediction = in_photograph(detections, slot, batch["valid_hw"][slot], record)
-            truth = truth_of(record, targets)
-            album.add(record, truth, prediction, scoreboard.add(truth, prediction))
-        if progress is not None:
-            progress(len(records))
+    scoreboard, outputs = Scoreboard(), Outputs(out_dir, gallery=gallery, show=show)
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
+        waiting = collections.deque()
+
+        def finish_batch():
+            results = [future.result() for future in waiting.popleft()]
+            for result in results:
+                scoreboard.images.append(result.scored)
+                outputs.draw(result.record, result.truth, result.prediction, result.scored.row)
+            if progress is not None:
+                progress(len(results))
+
+        def submit(detections, batch, slot, record):
+            where = slot, batch["valid_hw"][slot], record
+            return threads.submit(_result, detections, *where, targets, outputs)
+
+        try:
+            for batch, records in batches:
+                detections = predict(batch)
+                slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
+                waiting.append([submit(detections, batch, *each) for each in slots])
+                if len(waiting) > _BATCHES_BEHIND:
+                    finish_batch()
+            while waiting:
+                finish_batch()
+        finally:
+            threads.shutdown(cancel_futures=True)
     if pool is not None:
         scoreboard.images = pool(scoreboard.images)
     metrics = scoreboard.result()
     if summarize:
-        album.close(metrics)
+        outputs.close(metrics | facts())
     return metrics
+
+
+class _Result(NamedTuple):
+    """One photograph with what the model says of it."""
+
+    record: Record
+    truth: Truth
+    prediction: Prediction
+    scored: Scored
+
+
+def _result(detections, slot, valid_hw, record, targets, outputs) -> _Result:
+    prediction = in_photograph(detections, slot, valid_hw, record)
+    truth = truth_of(record, targets)
+    outputs.write_rank_map(record, prediction)
+    return _Result(record, truth, prediction, score(truth, prediction))
 
 
 def in_photograph(
@@ -76,8 +124,8 @@ def in_photograph(
     hw = record.image.shape[:2]
     try:
         pasted = paste(detections, slot, valid_hw, hw)
-    except ValueError as error:
-        raise ValueError(f"image {record.image_id}: {error}") from None
+    except FloatingPointError as error:
+        raise FloatingPointError(f"image {record.image_id}: {error}") from None
     ranked = np.flatnonzero(pasted.rank_class >= 0)
     encoded, masks = [], np.zeros((len(ranked), *hw), bool)
     for index, (prob, box) in enumerate(zip(pasted.mask_prob, pasted.xyxy, strict=True)):

@@ -63,11 +63,15 @@ def reasons(batch: dict[str, np.ndarray]) -> list[str]:
     return [reason.decode(errors="replace") for reason in batch.get("damage", ()) if reason]
 
 
-def without_damaged(records: list[Record | Damaged]) -> list[Record]:
-    """The records that could be read; a warning tells of each of the others."""
+def without_damaged(
+    records: list[Record | Damaged], left_out: list[str] | None = None
+) -> list[Record]:
+    """The records that could be read; a warning tells of each of the others, `left_out` why."""
     for record in records:
         if isinstance(record, Damaged):
             logging.warning("left out: %s", record.reason)
+            if left_out is not None:
+                left_out.append(record.reason)
     return [record for record in records if not isinstance(record, Damaged)]
 
 

@@ -87,12 +87,13 @@ def eval_batches(
     batch_size: int,
     max_objects: int | None = None,
     on_error: str = "raise",
+    left_out: list[str] | None = None,
 ) -> Iterator[tuple[dict, list[Record]]]:
     """Each record once and in order, as (batch, the records of its valid images).
 
     A batch has the images alone, no ground truth; with `max_objects` it has both.
     Batches that are not full are completed with empty images. A thread reads ahead. With
-    `on_error` "skip" damaged records are told and left out.
+    `on_error` "skip" damaged records are told and left out, and the list `left_out` takes why.
     """
     source = Tolerant(source) if check_on_error(on_error) == "skip" else source
     ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
@@ -107,7 +108,7 @@ def eval_batches(
     try:
         for start in range(0, len(source), batch_size):
             count = min(batch_size, len(source) - start)
-            here = without_damaged([next(records) for _ in range(count)])
+            here = without_damaged([next(records) for _ in range(count)], left_out)
             images = [pad(record) for record in here] + [filler] * (batch_size - len(here))
             yield {key: np.stack([image[key] for image in images]) for key in filler}, here
     finally:

@@ -62,47 +62,15 @@ class Scoreboard:
 
     Attributes:
       images: the photographs so far, Scored; those of another scoreboard may be put among them.
-
-    SA-SOR and the F-measure see the detections that have a rank, scored by it; MAE, SOR and nDCG
-    see the rank map; AP sees every detection.
     """
 
     def __init__(self):
         self.images: list[Scored] = []
 
     def add(self, truth: Truth, prediction: Prediction) -> dict:
-        """Scores one photograph.
-
-        Returns:
-          Its own values: mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear, ndcg_exp;
-          None where a metric is undefined for it. Order is judged among the objects whose rank is
-          known. Where none is, all objects count as to be matched, and rho is None.
-        """
-        everything, truth = truth, truth.with_ranks()
-        pred_map = prediction.rank_map()
-        rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
-        iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
-        ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
-        row = {
-            "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
-            "rho": rho,
-            "matched": matched,
-            "objects": len(truth.masks),
-            "sa_sor": sa_sor_image(iou, prediction.rank_class, truth.rank_order),
-            "f_measure": f_measure_image(
-                prediction.masks, prediction.rank_class, truth.masks, truth.rank_order
-            ),
-            "ndcg_linear": ndcg[0],
-            "ndcg_exp": ndcg[1],
-        }
-        if not len(truth.masks):
-            values = matched_values(pred_map, everything.masks)
-            row["matched"] = sum(value is not None for value in values)
-            row["objects"] = len(values)
-        found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
-        objects = Objects(everything.xyxy, everything.encoded)
-        self.images.append(Scored(row, pred_map.shape, objects, found))
-        return row
+        """Scores one photograph, see `score`; returns its row."""
+        self.images.append(score(truth, prediction))
+        return self.images[-1].row
 
     def result(self) -> dict[str, float | int | None]:
         """The numbers of all photographs so far, in the order of reports; None = undefined."""
@@ -110,6 +78,41 @@ class Scoreboard:
         for image in self.images:
             precision.add(image.hw, image.objects, image.found)
         return summary([image.row for image in self.images]) | precision.result()
+
+
+def score(truth: Truth, prediction: Prediction) -> Scored:
+    """Scores one photograph.
+
+    Its row has mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear and ndcg_exp; None where
+    a metric is undefined for it. SA-SOR and the F-measure see the detections that have a rank,
+    scored by it; MAE, SOR and nDCG see the rank map; AP sees every detection. Order is judged among
+    the objects whose rank is known. Where none is, all objects count as to be matched, and rho is
+    None.
+    """
+    everything, truth = truth, truth.with_ranks()
+    pred_map = prediction.rank_map()
+    rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
+    iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
+    ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
+    row = {
+        "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
+        "rho": rho,
+        "matched": matched,
+        "objects": len(truth.masks),
+        "sa_sor": sa_sor_image(iou, prediction.rank_class, truth.rank_order),
+        "f_measure": f_measure_image(
+            prediction.masks, prediction.rank_class, truth.masks, truth.rank_order
+        ),
+        "ndcg_linear": ndcg[0],
+        "ndcg_exp": ndcg[1],
+    }
+    if not len(truth.masks):
+        values = matched_values(pred_map, everything.masks)
+        row["matched"] = sum(value is not None for value in values)
+        row["objects"] = len(values)
+    found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
+    objects = Objects(everything.xyxy, everything.encoded)
+    return Scored(row, pred_map.shape, objects, found)
 
 
 _MEANS = ("sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")

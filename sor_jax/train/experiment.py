@@ -19,7 +19,7 @@ from sor_jax.datasets.record import Record
 from sor_jax.datasets.source import open_split
 from sor_jax.distributed.hosts import say
 from sor_jax.distributed.sharding import replicated
-from sor_jax.evaluation.batches import build_eval_batches
+from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.mixture import Epochs, Part, names_of
@@ -90,7 +90,7 @@ def build_experiment(config, *, num_devices: int | None = None) -> Experiment:
                 process_count=jax.process_count(),
             ),
         ),
-        eval_batches=build_eval_batches(config, config.eval.split),
+        eval_batches=EvalBatches(config, config.eval.split),
         records_left_out=sum(len(part.source.left_out) for part in parts),
         targets=config.data.targets,
         data=",".join(part.source.fingerprint for part in parts),

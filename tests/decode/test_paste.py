@@ -91,6 +91,7 @@ def one_image(**changes):
         "mask_prob": np.ones((1, 2, 28, 28), np.float32),
         "rank_logit": np.float32([[[0, 0, 0, 0, np.log(4)], [np.nan] * 5]]),
         "rank_class": np.int32([[4, 3]]),
+        "finite": np.array([True]),
     }
     return Detections(**fields | changes)
 
@@ -111,5 +112,5 @@ def test_paste_moves_an_image_to_its_photograph():
 def test_what_is_not_finite_is_named(field):
     values = np.array(getattr(one_image(), field))
     values[0, 0] = np.inf
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(FloatingPointError, match="not finite"):
         paste(one_image(**{field: values}), 0, np.array([32, 40]), (64, 80))

@@ -25,7 +25,7 @@ def predict():
 def found(detections, image):
     """The valid slots of one image."""
     valid = detections.boxes.valid[image]
-    return jax.tree.map(lambda x: x[image][valid], detections)
+    return jax.tree.map(lambda x: x[image][valid] if x.ndim > 1 else x[image], detections)
 
 
 def assert_same(a, b, atol=1e-4):
@@ -50,6 +50,7 @@ def test_detections_are_sorted_ranked_once_and_inside_the_photograph(predict):
         assert (one.boxes.xyxy[:, 2] <= 70).all()
         assert (one.boxes.xyxy[:, 3] <= 57).all()
         assert (one.mask_score <= one.score * 10).all()
+        assert one.finite
     assert (detections.rank_class[~detections.boxes.valid] == NO_RANK).all()
 
 
@@ -84,6 +85,17 @@ def test_no_detections_are_simply_none():
     assert not detections.boxes.valid.any()
     assert (detections.rank_class == NO_RANK).all()
     assert np.isfinite(detections.rank_logit).all()
+
+
+@pytest.mark.parametrize("array", ["class_logit", "box", "centerness"])
+def test_broken_weights_are_told_from_an_image_without_objects(array):
+    """A threshold drops nan, so a network full of it finds nothing."""
+    config, model, variables = small_network()
+    params = jax.tree.map(lambda x: x, variables["params"])
+    params["fcos"][array]["bias"] = jnp.full_like(params["fcos"][array]["bias"], np.nan)
+    batch = made_up_batch(images=3).replace(valid=jnp.array([True, True, False]))
+    detections = jax.jit(build.build_predict(config, model))({"params": params}, batch)
+    np.testing.assert_array_equal(detections.finite, [False, False, True])
 
 
 def test_one_compile_whatever_the_images_hold(predict):

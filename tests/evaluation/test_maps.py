@@ -123,12 +123,68 @@ def test_no_map_at_all_is_an_error_that_says_how_they_are_named(tmp_path):
         evaluate_maps(RECORDS, tmp_path / "nowhere")
 
 
+def test_maps_lie_in_the_sub_folders_of_their_ids_and_as_arrays(tmp_path):
+    inside = [dataclasses.replace(each, image_id=f"a/{each.image_id}") for each in RECORDS[:2]]
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a/made_up_0.npy", RECORDS[0].grey)
+    np.save(tmp_path / "a/made_up_1.npy", RECORDS[1].grey / 255)
+    metrics = evaluate_maps(inside, tmp_path)
+    assert metrics["maps_scored"] == 2 and metrics["mae"] < 1e-5 and metrics["sor"] == 1.0
+    Image.fromarray(RECORDS[0].grey).save(tmp_path / "a/made_up_0.webp", lossless=True)
+    with pytest.raises(ValueError, match=r"made_up_0\.npy.*made_up_0\.webp"):
+        evaluate_maps(inside, tmp_path)
+
+
+def test_an_exif_turn_is_heeded(tmp_path):
+    two = RECORDS[1]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = Image.fromarray(two.grey).transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / f"{two.image_id}.png", exif=exif)
+    metrics = evaluate_maps([two], tmp_path)
+    assert metrics["mae"] == 0 and metrics["objects_matched"] == 2
+
+
+def test_another_aspect_is_an_error_of_the_map_and_a_transposed_one_is_named(tmp_path):
+    folder = write(tmp_path, RECORDS)
+    Image.fromarray(RECORDS[0].grey.T).save(folder / "made_up_0.png")
+    Image.fromarray(RECORDS[1].grey[:16]).save(folder / "made_up_1.png")
+    said = []
+    metrics = evaluate_maps(RECORDS, folder, say=said.append)
+    assert metrics["maps_unreadable"] == 2 and metrics["maps_scored"] == 2
+    assert metrics["mae"] == 0
+    assert "made_up_0.png" in said[0] and "transposed" in said[0]
+    assert "made_up_1.png" in said[1] and "(16, 32)" in said[1] and "(24, 32)" in said[1]
+
+
+@pytest.mark.parametrize("most, warned", [(255, True), (256, False)])
+def test_sixteen_bits_that_hold_eight_are_told_once(tmp_path, most, warned):
+    folder = write(tmp_path, RECORDS, lambda grey: grey.astype(np.uint16))
+    deep = RECORDS[0].grey.astype(np.uint16)
+    deep[0, 0] = most
+    Image.fromarray(deep).save(folder / "made_up_0.png")
+    said = []
+    evaluate_maps(RECORDS, folder, say=said.append)
+    assert ["255" in line and "16 bits" in line for line in said] == [True] * warned
+
+
+@pytest.mark.parametrize(
+    "array", [np.full((24, 32), np.nan), np.full((24, 32), 2.0), np.zeros((2, 24, 32)), -np.eye(24)]
+)
+def test_arrays_that_are_no_maps_are_not_scored(tmp_path, array):
+    write(tmp_path, RECORDS[1:2])
+    np.save(tmp_path / "made_up_0.npy", array)
+    said = []
+    metrics = evaluate_maps(RECORDS[:2], tmp_path, say=said.append)
+    assert metrics["maps_unreadable"] == 1 and "made_up_0.npy" in said[0]
+
+
 def test_the_script_scores_maps_without_jax(tmp_path):
     write_photographs(tmp_path / "data")
     (tmp_path / "maps").mkdir()
     for name in ("p0", "p1"):
         with Image.open(tmp_path / f"data/gt/test/{name}.png") as grey:
-            grey.resize((30, 20)).save(tmp_path / f"maps/{name}.png")
+            grey.resize((grey.width // 2, grey.height // 2)).save(tmp_path / f"maps/{name}.png")
     program = (
         "import runpy, sys, atexit\n"
         "atexit.register(lambda: print('jax' in sys.modules))\n"

@@ -130,6 +130,7 @@ def predict(variables, batch):
         mask_prob=jnp.ones((size, 1, 28, 28)),
         rank_logit=jnp.zeros((size, 1, 5)),
         rank_class=jnp.full((size, 1), jnp.clip(bias.astype(jnp.int32), 0, 4)),
+        finite=jnp.ones(size, bool),
     )
 
 
