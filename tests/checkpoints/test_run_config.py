@@ -17,7 +17,7 @@ CHANGED = {
     "model.proposals.test.nms_threshold": 0.35,
     "model.ranking.heads": 2,
     "model.ranking.activation": "relu",
-    "loss.rank_weight": 2.0,
+    "loss.weights.rank": 2.0,
     "train.dtype": "bfloat16",
     "eval.max_images": 3,
 }
@@ -36,8 +36,9 @@ def run(tmp_path):
 def flag(*words):
     """The flag --config after a command line; its file is base.py unless a word says otherwise."""
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", "configs/base.py", flag_values=values)
-    values(["program", *words])
+    argv = ["program", *words]
+    config_flags.DEFINE_config_file("config", "configs/base.py", flag_values=values, sys_argv=argv)
+    values(argv)
     return values["config"]
 
 
