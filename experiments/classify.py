@@ -9,9 +9,9 @@ has a right class of ImageNet among its five most probable.
 
 import pathlib
 
-from absl import app, logging
+from absl import logging
 
-from sor_jax import platform
+from sor_jax import commands, platform
 
 SIDE = 224
 SHARE = 0.875  # of the shorter side, cut from the middle
@@ -28,7 +28,7 @@ PHOTOGRAPHS = {
 def main(argv):
     """Prints the best right class of every photograph, its place and its probability."""
     if len(argv) != 3:
-        raise app.UsageError("expected CHECKPOINT.pth FOLDER")
+        raise ValueError("expected CHECKPOINT.pth FOLDER")
     platform.configure()
     logging.set_verbosity(logging.ERROR)
 
@@ -79,4 +79,4 @@ def _classify(source, images):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main, takes_words=True)

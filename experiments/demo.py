@@ -6,10 +6,10 @@ make demo
 import pathlib
 import time
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import commands, platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/demo.py", "What is trained.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder of all that it makes.")
@@ -66,4 +66,4 @@ def _text(value):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -11,10 +11,10 @@ import json
 import pathlib
 import shutil
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 
-from sor_jax import platform
+from sor_jax import commands, platform
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/lite.py", "What is trained.")
 _ROOT = flags.DEFINE_string("root", None, "A data set in ASSR layout; its train split is read.")
@@ -81,4 +81,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

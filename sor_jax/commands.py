@@ -19,7 +19,12 @@ _DEBUG = "debug"
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 
 
-def run(main: Callable[[list[str]], None], argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable[[list[str]], None],
+    argv: Sequence[str] | None = None,
+    *,
+    takes_words: bool = False,
+) -> None:
     """absl's app.run for the commands of this project; it does not return.
 
     A config that is not found from the current folder is looked for in the checkout. An error that
@@ -27,9 +32,9 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str] | None = None) ->
     with exit status 1; anything else keeps its traceback, and --debug shows it always.
 
     Args:
-      main: gets the words that are not flags, as of app.run; anything but the program's own name
-        is refused here.
+      main: gets the program's name and the words that are no flags, as of app.run.
       argv: the command line; None is sys.argv.
+      takes_words: whether there may be such words; they are refused otherwise.
     """
     if _DEBUG not in flags.FLAGS:
         flags.DEFINE_bool(_DEBUG, False, "Show the traceback of every error.")
@@ -38,7 +43,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str] | None = None) ->
 
     def checked(words):
         entered.append(True)
-        if len(words) > 1:
+        if len(words) > 1 and not takes_words:
             raise ValueError(
                 f"not a flag: {' '.join(words[1:])}; all settings are --NAME=VALUE, --help lists "
                 "them"

@@ -18,10 +18,11 @@ import subprocess
 import sys
 import time
 
-from absl import app, flags
+from absl import flags
 
 from experiments.scaling import report
 from experiments.scaling.plan import Point, points, with_efficiency
+from sor_jax import commands
 from sor_jax.files import write_json, write_whole
 
 _CONFIG = flags.DEFINE_string("config", None, "The experiment, a file of configs/.")
@@ -95,8 +96,7 @@ def write(out: pathlib.Path, title: str, results: list[dict], kind: report.Kind)
 
 def main(argv):
     """Measures the points that are missing, one after the other."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
+    del argv
     end = time.monotonic() + 60 * _MINUTES.value
     asked = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, text=True)
     if asked.returncode:
@@ -137,4 +137,4 @@ if __name__ == "__main__":
     flags.mark_flag_as_required("config")
     # Fields of the config are for the points, which alone read it.
     _overrides = [word for word in sys.argv[1:] if word.startswith("--config.")]
-    app.run(main, argv=[word for word in sys.argv if word not in _overrides])
+    commands.run(main, argv=[word for word in sys.argv if word not in _overrides])

@@ -41,13 +41,13 @@ def open_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> Itera
     for _ in range(50):
         folder = _choose(source, prefer)
         with _hold(folder):
-            damage = find_damage(folder) if folder.is_dir() else "it is gone"
+            damage = _damage_or_absence(folder)
             if damage is None:
                 yield folder
                 return
         time.sleep(0.1)  # a deletion takes a moment, file by file
-        if folder.is_dir() and has_manifest(folder) and find_damage(folder):
-            break
+        if has_manifest(folder) and _damage_or_absence(folder) == damage:
+            break  # nobody deletes it
     raise ValueError(f"{folder} is damaged: {damage}. Take another checkpoint")
 
 
@@ -55,6 +55,13 @@ def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathl
     """As open_checkpoint, where nobody deletes anything meanwhile."""
     with open_checkpoint(source, prefer=prefer) as folder:
         return folder
+
+
+def _damage_or_absence(folder: pathlib.Path) -> str | None:
+    try:
+        return find_damage(folder) if folder.is_dir() else "it is gone"
+    except FileNotFoundError as error:  # it is being deleted
+        return f"{error.filename} is gone"
 
 
 def is_held(folder: pathlib.Path) -> bool:

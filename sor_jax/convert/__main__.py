@@ -8,8 +8,10 @@ docs/weights.md tells what can be read, and under which licences.
 
 import os
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
+
+from sor_jax import commands
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Describes the model.")
 _OUT = flags.DEFINE_string("out", None, "What is written: a folder, or an .npz with --to torch.")
@@ -30,28 +32,25 @@ flags.mark_flags_as_required(["config", "out"])
 
 
 def main(argv):
-    """Hands the flags to the conversion; what is wrong with a file is no traceback."""
+    """Hands the flags to the conversion."""
     if len(argv) != 2:
-        raise app.UsageError(f"expected one CHECKPOINT, found {len(argv) - 1}: {argv[1:]}")
+        raise ValueError(f"expected one CHECKPOINT, found {len(argv) - 1}: {argv[1:]}")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # there is nothing to compute
     logging.set_verbosity(logging.ERROR)
 
     from sor_jax.convert.conversion import convert, export
 
-    try:
-        if _TO.value == "torch":
-            export(argv[1], _CONFIG.value, _OUT.value)
-        else:
-            convert(
-                argv[1],
-                _CONFIG.value,
-                _OUT.value,
-                allow_missing=_ALLOW.value,
-                prefer=_PREFER.value,
-            )
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    if _TO.value == "torch":
+        export(argv[1], _CONFIG.value, _OUT.value)
+    else:
+        convert(
+            argv[1],
+            _CONFIG.value,
+            _OUT.value,
+            allow_missing=_ALLOW.value,
+            prefer=_PREFER.value,
+        )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main, takes_words=True)
