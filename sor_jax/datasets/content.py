@@ -74,6 +74,7 @@ def _digest(path: pathlib.Path) -> str:
 
 def _read(index: pathlib.Path) -> dict:
     try:
-        return dict(json.loads(index.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        known = json.loads(index.read_bytes())
+        return {path: entry for path, entry in known.items() if len(entry) == 5}
+    except (OSError, ValueError, TypeError, AttributeError):  # absent or damaged: it is made anew
         return {}

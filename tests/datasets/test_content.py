@@ -75,8 +75,9 @@ def test_known_digests_of_files_are_kept_and_only_while_they_hold(root, tmp_path
     opened(root, tmp_path)  # files are old enough now to be remembered
     (index,) = (tmp_path / "cache/content").iterdir()
     assert len(json.loads(index.read_text())) == 8
-    index.write_text("[1, 2")  # damaged
-    assert opened(root, tmp_path).fingerprint == first.fingerprint
+    for damaged in ("[1, 2", "[]", '{"x": [1], "y": 2}'):
+        index.write_text(damaged)
+        assert opened(root, tmp_path).fingerprint == first.fingerprint
     change_photograph(root)
     assert opened(root, tmp_path).fingerprint != first.fingerprint
 

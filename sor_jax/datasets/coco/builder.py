@@ -39,9 +39,12 @@ class CocoFolder:
         self.root, self.split = files.require(root, split), split
         self.arguments = {"rank_field": rank_field, "rank_values": rank_values}
         self._rank_field, self._rank_values = rank_field, rank_values
-        self._images = {image.name: image for image in files.read_images(self.root, split)}
+        images = files.read_images(self.root, split)
+        self._images = {image.name: image for image in images}
         self.ids = list(self._images)
-        _check_rank_field(self.root, split, rank_field)
+        fields = {name for image in images for entry in image.annotations for name in entry}
+        if rank_field and rank_field not in fields:
+            _check_rank_field(self.root, rank_field)
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split."""
@@ -80,23 +83,18 @@ def builder(
     return open_folder(Coco, folder, cache_dir=cache_dir, on_error=on_error)
 
 
-def _check_rank_field(root: pathlib.Path, split: str, rank_field: str) -> None:
+def _check_rank_field(root: pathlib.Path, rank_field: str) -> None:
     """Raises ValueError where no annotation of any split has the field."""
-    names = _fields(root, split)
-    for other in files.SPLITS:
-        if rank_field and rank_field not in names:
-            with contextlib.suppress(ValueError, OSError):  # its own opening tells of it
-                names |= _fields(root, other)
-    if rank_field and rank_field not in names:
+    names = set()
+    for split in files.SPLITS:
+        if path := files.annotation_file(root, split):
+            with contextlib.suppress(
+                ValueError, OSError, KeyError, TypeError
+            ):  # its own opening tells of it
+                names |= {name for entry in files.read_json(path)["annotations"] for name in entry}
+    if rank_field not in names:
         raise ValueError(
             f"no annotation in {root} has the field {rank_field!r}; they have "
             f"{', '.join(sorted(names))}. Set config.data.rank_field to the one that holds the "
             "rank, or to '' for a set without ranks"
         )
-
-
-def _fields(root: pathlib.Path, split: str) -> set[str]:
-    """The names of all fields that annotations of a split have."""
-    path = files.annotation_file(root, split)
-    entries = files.read_json(path).get("annotations", []) if path else []
-    return {name for entry in entries if isinstance(entry, dict) for name in entry}
