@@ -1,13 +1,13 @@
 """Evaluates a trained model: a table, metrics.json, rank maps and a gallery.
 
     python eval.py --workdir runs/demo [--split test] [--out DIR] [--config.FIELD=VALUE ...]
-    python eval.py --weights DIR
+    python eval.py --weights lite0|DIR
     python eval.py --maps DIR [--kind ranked|continuous] --config.data.root=ASSR_FOLDER
 
 A model is evaluated with the config that it was trained or converted with, the config.json in its
 folder; what --config.FIELD=VALUE sets beside that is printed and stands in metrics.json. --weights:
-what sor_jax.convert wrote. --maps: grey maps of any method, named after the images
-(IMAGE_ID.png); of the config only the data set counts.
+a shipped model (`sor-jax models` lists them) or what sor_jax.convert wrote. --maps: grey maps of
+any method, named after the images (IMAGE_ID.png); of the config only the data set counts.
 """
 
 import os
@@ -15,7 +15,7 @@ import os
 from absl import flags, logging
 from ml_collections import config_flags
 
-from sor_jax import commands, platform
+from sor_jax import commands, platform, pretrained
 from sor_jax.distributed import cluster
 
 _JOIN = cluster.flags_to_join()
@@ -25,7 +25,9 @@ _CONFIG = config_flags.DEFINE_config_file(
     "A config, for a model that has no config.json, or a data set for --maps.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the training run, or a checkpoint.")
-_WEIGHTS = flags.DEFINE_string("weights", None, "Converted weights, in place of a workdir.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "A shipped model's name or a folder of converted weights, for a workdir."
+)
 _MAPS = flags.DEFINE_string("maps", None, "Folder of grey maps to score, in place of a model.")
 _KIND = flags.DEFINE_enum(
     "kind",
@@ -56,6 +58,9 @@ def main(argv):
 
     _JOIN()
     source = os.path.expanduser(_WORKDIR.value or _WEIGHTS.value)
+    if _WEIGHTS.value in pretrained.names():
+        source = str(pretrained.find(source))
+        out = out or os.path.join("results", _WEIGHTS.value, _SPLIT.value)
     with cluster.ends_with_error():
         evaluate_checkpoint(
             run_config(flags.FLAGS["config"], source),

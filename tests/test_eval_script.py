@@ -197,3 +197,25 @@ runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
     assert done.returncode == 0, done.stderr
     options = [("gallery", 3), ("out_dir", "O"), ("prefer", "last"), ("split", "val")]
     assert done.stdout.strip() == f"expected 7 W {options}"
+
+
+def test_a_shipped_model_is_scored_by_its_name(tmp_path):
+    """With the config that lies beside its weights."""
+    folder = tmp_path / "pretrained/toy"
+    folder.mkdir(parents=True)
+    config = base.get_config()
+    config.model.rank_rule = "expected"
+    (folder / "config.json").write_text(config.to_json_best_effort())
+    (folder / "card.json").write_text("{}")
+    program = f"""
+import pathlib, runpy, sor_jax.evaluation.checkpoint as evaluation
+from sor_jax import pretrained
+pretrained.HERE = pathlib.Path("{folder.parent}")
+def report(config, workdir, **options):
+    print(config.model.rank_rule, workdir, options["out_dir"])
+evaluation.evaluate_checkpoint = report
+runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
+"""
+    done = script("--weights=toy", cwd=tmp_path, program=program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"expected {folder} results/toy/test"
