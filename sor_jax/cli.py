@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from sor_jax.commands import plain_errors
 
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     with plain_errors(debug=arguments.debug):
         return arguments.run(arguments)
 
@@ -76,7 +76,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line, with `run` set to what does it."""
     parser = argparse.ArgumentParser(
         prog="sor-jax",
         description="Finds the objects of photographs and says which one people look at first.",

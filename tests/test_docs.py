@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from sor_jax import commands
+from sor_jax import cli, commands
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -52,6 +52,8 @@ def test_a_command_names_what_there_is(words):
         assert outside or module.is_dir() or module.with_suffix(".py").is_file()
     elif words[0] == "python" and words[1].endswith(".py"):
         assert (ROOT / words[1]).is_file()
+    elif words[0] == "sor-jax":
+        cli.parser().parse_args(words[1:])  # exits at what there is not
     config = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "--config"]
     config += [found[1] for found in words_of(r"--config=(.*)", words)]
     for value in config:
