@@ -16,37 +16,16 @@ from sor_jax.targets.fcos import fcos_targets
 from sor_jax.targets.rois import select_rois
 
 
-class _Decoding:
-    """Raw outputs -> boxes, alike in both maps but for its settings, which are fields of either."""
-
-    clip_boxes: bool
-    class_threshold: float
-    nms_threshold: float
-    pre_nms_top: int
-
-    def decode(self, dense, points, where, valid_hw, count: int) -> Proposals:
-        """Boxes [B, count], cut to the photograph if so configured."""
-        return decode_images(
-            dense,
-            points,
-            where,
-            valid_hw,
-            clip=self.clip_boxes,
-            class_threshold=self.class_threshold,
-            nms_threshold=self.nms_threshold,
-            pre_nms_top=self.pre_nms_top,
-            max_proposals=count,
-        )
-
-
 @dataclasses.dataclass(frozen=True)
-class CenterMaskObjective(_Decoding, Objective):
+class CenterMaskObjective(Objective):
     """Losses of a batch: fcos_class, fcos_box, fcos_centerness, mask, mask_iou, rank.
 
     Attributes:
       class_threshold, nms_threshold, pre_nms_top, max_proposals: as of decode.dense.proposals.
       clip_boxes: cut regions to the photograph before they are pooled.
     """
+
+    LEAST_COUNT = {"fcos_box": 1e-6}  # its count is a sum of centerness targets
 
     class_threshold: float = 0.05
     nms_threshold: float = 0.6
@@ -76,7 +55,7 @@ class CenterMaskObjective(_Decoding, Objective):
 
     def propose(self, dense, points, where, valid_hw) -> Proposals:
         """The detector's proposals [B, max_proposals], cut to the photograph if so configured."""
-        return self.decode(dense, points, where, valid_hw, self.max_proposals)
+        return _decode(self, dense, points, where, valid_hw, self.max_proposals)
 
     def sample(self, proposals: Proposals, gt: GroundTruth) -> Rois:
         """Foreground among proposals and ground-truth boxes, [B, roi_slots]."""
@@ -84,7 +63,7 @@ class CenterMaskObjective(_Decoding, Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterMaskPredictor(_Decoding, Predictor):
+class CenterMaskPredictor(Predictor):
     """Finds objects with FCOS.
 
     Attributes:
@@ -103,8 +82,25 @@ class CenterMaskPredictor(_Decoding, Predictor):
         """As of Predictor."""
         points, where = _points(images)
         dense = model.detect(levels, images.valid_hw)
-        found = self.decode(dense, points, where, images.valid_hw, self.max_detections)
+        found = _decode(self, dense, points, where, images.valid_hw, self.max_detections)
         return found, all_finite(dense, where)
+
+
+def _decode(
+    settings: CenterMaskObjective | CenterMaskPredictor, dense, points, where, valid_hw, count: int
+) -> Proposals:
+    """Raw outputs -> boxes [B, count], cut to the photograph if so configured."""
+    return decode_images(
+        dense,
+        points,
+        where,
+        valid_hw,
+        clip=settings.clip_boxes,
+        class_threshold=settings.class_threshold,
+        nms_threshold=settings.nms_threshold,
+        pre_nms_top=settings.pre_nms_top,
+        max_proposals=count,
+    )
 
 
 def _points(images: Images):

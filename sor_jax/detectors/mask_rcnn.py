@@ -16,29 +16,8 @@ from sor_jax.structures import AnchorOutputs, Batch, Boxes, GroundTruth, Images,
 from sor_jax.targets.rcnn import RegionTargets, anchor_targets, region_targets
 
 
-class _Proposing:
-    """The first stage, alike in both maps but for its settings, which are fields of either."""
-
-    pre_nms_top: int
-    max_proposals: int
-    nms_threshold: float
-
-    def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
-        """Proposals [B, max_proposals], cut to the photograph."""
-        return jax.vmap(
-            lambda *image: decode.propose(
-                image[0],
-                anchors,
-                *image[1:],
-                pre_nms_top=self.pre_nms_top,
-                max_proposals=self.max_proposals,
-                nms_threshold=self.nms_threshold,
-            )
-        )(outputs, where, valid_hw)
-
-
 @dataclasses.dataclass(frozen=True)
-class MaskRcnnObjective(_Proposing, Objective):
+class MaskRcnnObjective(Objective):
     """Losses of a batch: rpn_class, rpn_box, box_class, box, mask, rank.
 
     Of the `sampled_rois`, at most `roi_slots` are foreground and go on to the mask and ranking
@@ -75,6 +54,10 @@ class MaskRcnnObjective(_Proposing, Objective):
         total, _ = rcnn_losses.offset_loss(boxes.delta, target.delta, target.foreground)
         losses["box"] = total, losses["box_class"][1]
         return losses, self.foreground(target)
+
+    def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
+        """The first stage: proposals [B, max_proposals], cut to the photograph."""
+        return _propose(self, outputs, anchors, where, valid_hw)
 
     def anchor_losses(
         self, outputs: AnchorOutputs, gt: GroundTruth, anchors, where, keys
@@ -117,7 +100,7 @@ class MaskRcnnObjective(_Proposing, Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskRcnnPredictor(_Proposing, Predictor):
+class MaskRcnnPredictor(Predictor):
     """Finds objects with a region proposal network and a box head.
 
     Attributes:
@@ -150,6 +133,29 @@ class MaskRcnnPredictor(_Proposing, Predictor):
         )(boxes, proposals.boxes, images.valid_hw)
         finite = all_finite(outputs, where) & all_finite(boxes, proposals.boxes.valid)
         return found, finite
+
+    def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
+        """The first stage: proposals [B, max_proposals], cut to the photograph."""
+        return _propose(self, outputs, anchors, where, valid_hw)
+
+
+def _propose(
+    settings: MaskRcnnObjective | MaskRcnnPredictor,
+    outputs: AnchorOutputs,
+    anchors,
+    where,
+    valid_hw,
+) -> Proposals:
+    return jax.vmap(
+        lambda *image: decode.propose(
+            image[0],
+            anchors,
+            *image[1:],
+            pre_nms_top=settings.pre_nms_top,
+            max_proposals=settings.max_proposals,
+            nms_threshold=settings.nms_threshold,
+        )
+    )(outputs, where, valid_hw)
 
 
 def _anchors(images: Images):

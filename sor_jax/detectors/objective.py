@@ -1,7 +1,8 @@
 """The training map: batch -> named losses. Its twin is predict.py, in the same order."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,9 @@ class Objective:
       whole_pixels: as of mask_targets.
       remat: as of run_heads.
     """
+
+    LEAST_COUNT: ClassVar[Mapping[str, float]] = {}
+    """What a loss is divided by at least, 1 where none is given; for counts that are fractions."""
 
     model: Segmenter
     roi_slots: int = 105
@@ -84,7 +88,7 @@ class Objective:
     def total(self, sums: Sums):
         """(total f32[], scalars) as above; linear in the sums, so parts of a batch add up."""
         losses = {
-            name: ratio(sum_count, at_least=1e-6 if name == "fcos_box" else 1.0)
+            name: ratio(sum_count, at_least=self.LEAST_COUNT.get(name, 1.0))
             for name, sum_count in sums.losses.items()
         }
         total = sum(self.weight(name) * value for name, value in losses.items())

@@ -28,7 +28,7 @@ from sor_jax.structures import Batch, Detections
 from sor_jax.train.meter import Meter
 from sor_jax.train.optimizer import PartialObjective, build_optimizer
 from sor_jax.train.state import TrainState, count_params, create_state
-from sor_jax.train.step import Objective
+from sor_jax.train.step import LossFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Experiment:
     """
 
     init: Callable[[jax.Array], dict[str, Any]]
-    objective: Objective
+    objective: LossFunction
     predict: Callable[[Any, Batch], Detections]
     train_batches: Any
     eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]

@@ -9,18 +9,17 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sor_jax.detectors.objective import Objective as WholeObjective
-from sor_jax.detectors.objective import Sums, image_keys
+from sor_jax.detectors.objective import Objective, Sums, image_keys
 from sor_jax.distributed.sharding import replicated, split
 from sor_jax.structures import Batch
 from sor_jax.train.meter import SKIPPED
 from sor_jax.train.state import TrainState, next_ema
 
-Objective = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+LossFunction = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def make_train_step(
-    objective: Objective,
+    objective: LossFunction,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -104,7 +103,7 @@ def _where(condition, new, old):
     return jax.tree.map(choose, new, old, is_leaf=is_count)
 
 
-def value_and_grad_in_parts(objective: WholeObjective, parts: int, mesh: Mesh) -> Callable:
+def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Callable:
     """As jax.value_and_grad(objective, has_aux=True), a part of the batch at a time.
 
     A loss is a sum over the batch divided by a count over the batch, and some counts (foreground
