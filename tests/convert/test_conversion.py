@@ -272,7 +272,7 @@ def test_the_command(model, tmp_path):
 
     failed = run("--out", f"{tmp_path}/out")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("nothing was written: ")
+    assert failed.stderr.startswith("error: nothing was written: ")
     assert not (tmp_path / "out").exists()
     done = run("--out", f"{tmp_path}/out", "--allow-missing", "ranking")
     assert done.returncode == 0, done.stderr
