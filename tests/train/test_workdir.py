@@ -78,6 +78,20 @@ def test_a_folder_of_data_may_move(tmp_path):
         fit(toy.experiment(), rooted("/there", 8), tmp_path / "unknown")
 
 
+def test_a_workdir_whose_fields_had_other_names_goes_on(tmp_path):
+    fit(toy.experiment(), toy.config(), tmp_path)
+    path = tmp_path / "config.json"
+    before = json.loads(path.read_text())
+    before["optim"]["rate"] = before["optim"].pop("learning_rate")
+    before["optim"]["only"] = before["optim"].pop("trainable")
+    path.write_text(json.dumps(before))
+    assert int(fit(toy.experiment(), toy.config(steps=7), tmp_path).step) == 7
+    before["optim"]["rate"] = 0.3
+    path.write_text(json.dumps(before))
+    with pytest.raises(ValueError, match="config.optim.learning_rate was 0.3, now 0.1"):
+        fit(toy.experiment(), toy.config(steps=8), tmp_path)
+
+
 def test_how_long_and_how_often_may_change(tmp_path):
     fit(toy.experiment(), toy.config(), tmp_path)
     other = changed(train__steps=7, train__log_every=5, eval__batch_size=1, eval__best_metric="sor")
