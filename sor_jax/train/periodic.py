@@ -7,6 +7,7 @@ import jax
 
 from sor_jax.distributed.hosts import from_all, is_alone, is_primary, local_copy, say, taking_turns
 from sor_jax.distributed.sharding import make_mesh, make_predict
+from sor_jax.evaluation.gallery import output_path
 from sor_jax.evaluation.loop import evaluate
 from sor_jax.files import write_png
 from sor_jax.metrics.scoreboard import Scored
@@ -44,9 +45,8 @@ class PeriodicEvaluation:
         """The metrics, written to the log and printed; None if `stop` cut the evaluation short."""
 
         def show(image_id, picture):
-            name = image_id.replace("/", "_")
-            write_png(self._examples / f"{step:07d}" / f"{name}.png", picture)
-            self._log.image(step, f"examples/{name}", picture)
+            write_png(output_path(self._examples / f"{step:07d}", image_id), picture)
+            self._log.image(step, f"examples/{image_id}", picture)
 
         variables = local_copy(state.variables, self._mesh)
         try:

@@ -103,3 +103,12 @@ def test_a_batch_is_a_stack_of_images(rule):
     got = jax.vmap(rule)(logit, jnp.asarray(valid))
     for i in range(4):
         np.testing.assert_array_equal(got[i], rule(logit[i], jnp.asarray(valid[i])))
+
+
+def test_a_score_at_the_threshold_gets_no_rank():
+    """Two equal regions have a score of exactly one half for every rank."""
+    logit, valid = jnp.zeros((2, NUM_RANKS)), jnp.ones(2, bool)
+    at = assign_ranks_reference(logit, valid, threshold=0.5)
+    assert at.tolist() == [NO_RANK, NO_RANK]
+    below = assign_ranks_reference(logit, valid, threshold=np.nextafter(np.float32(0.5), 0))
+    assert below.tolist() == [4, 3]

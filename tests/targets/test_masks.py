@@ -164,3 +164,10 @@ def test_mask_iou_by_hand():
     logit[1, :4, :5] = 2  # nothing of the object is seen
     got = mask_iou_targets(jnp.asarray(logit), jnp.asarray(crop), jnp.array([0.5, 1e-10, 1.0]))
     np.testing.assert_allclose(got, [50 / (100 + 200 - 50), 0, 0], rtol=1e-6)
+
+
+def test_mask_iou_of_nothing_with_nothing_is_zero():
+    """An object of which a region has no cell, where no cell is predicted either."""
+    logit, crops = jnp.full((2, 28, 28), -1.0), jnp.zeros((2, 28, 28))
+    got = mask_iou_targets(logit, crops, jnp.array([1.0, 1e-10]))
+    np.testing.assert_array_equal(got, [0, 0])

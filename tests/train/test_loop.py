@@ -138,8 +138,8 @@ def test_evaluations_are_logged_drawn_and_choose_the_best(tmp_path, capsys):
     assert noted == {"step": best["step"], "metric": "mae", "value": best["eval/mae"]}
     kept = {int(name) for name in os.listdir(tmp_path / "checkpoints")}
     assert {best["step"], 6} <= kept and len(kept) <= 3
-    pictures = sorted(p.name for p in (tmp_path / "examples" / "0000004").iterdir())
-    assert pictures == [f"toy_{i}.png" for i in range(5)]
+    pictures = sorted(p.name for p in (tmp_path / "examples" / "0000004" / "toy").iterdir())
+    assert pictures == [f"{i}.png" for i in range(5)]
     said = capsys.readouterr().out
     assert "evaluation on val after step 6" in said and "MAE" in said
     assert json.loads((tmp_path / "config.json").read_text())["train"]["steps"] == 6
