@@ -170,6 +170,12 @@ def test_means_between_lines_rate_and_objects_left_out(tmp_path):
     )
 
 
+def test_the_log_says_how_often_each_set_of_a_mixture_has_come(tmp_path):
+    run(tmp_path, epochs=lambda num_images: {"duts": num_images / 8})
+    lines = [r for r in records(tmp_path) if "rate" in r]
+    assert [r["data/epoch/duts"] for r in lines] == [0.5, 1, 1.5, 2, 2.5, 3]
+
+
 @pytest.mark.parametrize("log_every, checkpoint_every", [(1, 3), (0, 4), (50, 4)])
 def test_a_loss_that_is_not_finite_stops_and_is_not_saved(tmp_path, log_every, checkpoint_every):
     seventh = toy.numpy_batch(6)["image"]
