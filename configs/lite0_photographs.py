@@ -14,14 +14,14 @@ from configs import lite0_pascal_s
 def get_config(folder=""):
     config = lite0_pascal_s.get_config()
     config.init_from = "runs/lite0_detection"
-    config.data.update(root=f"{folder}/pascal_s", scale=(0.7, 1.4), canvas_hw=(192, 256))
+    config.data.update(root=f"{folder}/pascal_s", scale=(0.7, 1.4))
     config.data.mixture = (
         (f"{folder}/pascal_s", 0.65, "ranked"),
         (f"{folder}/duts", 0.25, "all"),
         (f"{folder}/coco_salicon_mini", 0.1, "ranked"),
     )
     config.model.roi_slots = 16
-    config.optim.update(warmup_steps=30, milestones=(650, 820))
+    config.optim.update(warmup_steps=30, milestones=(720, 850))
     config.train.update(steps=900, ema=0.998, log_every=20, eval_every=0, checkpoint_every=100)
     config.eval.best_metric = ""
     return config
