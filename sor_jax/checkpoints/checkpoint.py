@@ -9,6 +9,8 @@ import json
 import os
 import pathlib
 import shutil
+import threading
+import time
 from typing import Any, Protocol
 
 import jax
@@ -82,6 +84,7 @@ class Checkpoints:
     def save(self, step: int, state: Any, data: DataPosition) -> None:
         """Writes the state and the data's position; returns when both are safe on the disk."""
         parts = {"state": state, "data": _Position(data)}
+        threads = set(threading.enumerate())
         try:
             with no_tracebacks():
                 self._check_space(state)
@@ -91,6 +94,9 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             self._failed = True
             self._quiet.enter_context(no_tracebacks())  # of threads that still write
+            end = time.monotonic() + 5
+            for thread in set(threading.enumerate()) - threads:
+                thread.join(timeout=max(end - time.monotonic(), 0))
             for left_over in (self._workdir / FOLDER).glob(f"{step}.*tmp*"):
                 shutil.rmtree(left_over, ignore_errors=True)
             last = self.last_step
