@@ -11,12 +11,22 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+import sor_jax
 from sor_jax.commands import plain_errors
 from sor_jax.datasets.fixations import protocols, report
-from sor_jax.datasets.fixations.photographs import deal, of_objects
+from sor_jax.datasets.fixations.photographs import (
+    Detect,
+    Photograph,
+    deal,
+    holds_objects,
+    of_folder,
+    of_objects,
+)
 from sor_jax.datasets.fixations.ranked_set import RankedSet
 from sor_jax.datasets.fixations.ranking import Inputs, rank_photographs
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
+from sor_jax.decode.paste import PhotoDetections, paste_crop
+from sor_jax.photograph import read_photograph
 
 
 def main():
@@ -39,18 +49,53 @@ def main():
 def _inputs(args) -> Inputs:
     if args.fixations is None and args.density is None:
         raise ValueError("neither --fixations nor --density is given; at least one is needed")
-    if not args.objects.is_dir():
-        raise FileNotFoundError(f"--objects {args.objects} is no folder")
-    photographs = of_objects(args.objects, args.images)
+    photographs, detect = _photographs(args)
     if args.shares is not None:
         photographs = deal(photographs, tuple(args.shares), args.seed)
     return Inputs(
         photographs=photographs,
         fixations=args.fixations and FixationSource(args.fixations),
         density=args.density and DensitySource(args.density),
+        detect=detect,
         margin=_pixels(args.margin, args.pixels_per_degree),
         by_number=args.match == "number",
     )
+
+
+def _photographs(args) -> tuple[list[Photograph], Detect | None]:
+    """The photographs, and what finds their objects where --objects is a model."""
+    folder = pathlib.Path(args.objects).expanduser()
+    if holds_objects(folder):
+        return of_objects(folder, args.images), None
+    try:
+        ranker = sor_jax.load(
+            args.objects, threshold=args.threshold, batch_size=1, needs_ranks=False
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"--objects {args.objects} holds no objects in ASSR layout (data/assr/README.md) or in "
+            f"COCO JSON (data/coco/README.md), and as a model it cannot be used: {error}"
+        ) from error
+    if args.images is None:
+        raise ValueError(f"--objects {args.objects} is a model: give the photographs as --images")
+
+    def detect(photograph: Photograph) -> list[dict]:
+        (found,) = ranker.find([read_photograph(photograph.path)])
+        return _as_objects(found)
+
+    return of_folder(args.images), detect
+
+
+def _as_objects(found: PhotoDetections) -> list[dict]:
+    """Detections as ASSR's files have objects, those without a pixel left out."""
+    objects = []
+    for prob, box in zip(found.mask_prob, found.xyxy, strict=True):
+        crop = paste_crop(prob, box, found.photo_hw)
+        if crop.pixels.any():
+            encoded = crop.encode(found.photo_hw)
+            mask = {"size": encoded["size"], "counts": encoded["counts"].decode()}
+            objects.append({"bbox": [round(float(v), 4) for v in box], "segmentation": mask})
+    return objects
 
 
 def _pixels(margin: str, pixels_per_degree: float | None) -> float:
@@ -81,9 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     add, path = parser.add_argument, pathlib.Path
     add(
         "--objects",
-        type=path,
         required=True,
-        help="a folder in ASSR layout or with COCO JSON; needs no ranks",
+        help="a folder in ASSR layout or with COCO JSON, ranks are not needed; or a model that "
+        "finds the objects of --images: a shipped one's name, a workdir, a folder of weights",
+    )
+    add(
+        "--threshold",
+        type=float,
+        help="of a model: the probability above which a region is an object; its own by default",
     )
     add("--images", type=path, help="the photographs, where --objects does not hold them")
     add(

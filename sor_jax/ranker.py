@@ -15,6 +15,7 @@ from sor_jax.inputs.transforms import fitted_hw, resize_image
 from sor_jax.photograph import Photograph, read_photograph
 
 if TYPE_CHECKING:
+    from sor_jax.decode.paste import PhotoDetections
     from sor_jax.ranking import Ranking
 
 RANKS = 5
@@ -27,6 +28,7 @@ def load(
     threshold: float | None = None,
     rank_rule: str | None = None,
     batch_size: int | None = None,
+    needs_ranks: bool = True,
 ) -> "Ranker":
     """A ranker of photographs.
 
@@ -45,6 +47,7 @@ def load(
         rank 2, ..) or "expected" (by the mean of a region's rank); None is the model's own.
       batch_size: photographs in one run of the compiled program; None is 1 on a CPU and 8 on an
         accelerator.
+      needs_ranks: False takes a model that was trained without ranks, too, for `Ranker.find`.
 
     Raises:
       FileNotFoundError: there is no such model or folder.
@@ -68,7 +71,7 @@ def load(
     else:
         variables, config = read_trained(folder)
         card = {}
-    if not config.get("loss", {}).get("weights", {}).get("rank", 1.0):
+    if needs_ranks and not config.get("loss", {}).get("weights", {}).get("rank", 1.0):
         raise ValueError(
             f"{folder} was trained without ranks (config.loss.weights.rank is 0): it finds "
             "objects, but what it says of their ranks means nothing"
@@ -139,16 +142,25 @@ class Ranker:
 
     def rank(self, named: Sequence[tuple[np.ndarray, str]]) -> "list[Ranking]":
         """The Rankings of at most `batch_size` photographs (u8[H, W, 3], name), in one run."""
-        from sor_jax.decode.paste import paste
         from sor_jax.ranking import ranking_of
 
-        canvases, sizes = self._on_canvas([image for image, _ in named])
-        detections = self._run(canvases, sizes, len(named))
-        rankings = []
-        for slot, (image, name) in enumerate(named):
-            found = paste(detections, slot, sizes[slot], image.shape[:2])
-            rankings.append(ranking_of(found, image, top=self.top, name=name, model=self.name))
-        return rankings
+        return [
+            ranking_of(found, image, top=self.top, name=name, model=self.name)
+            for found, (image, name) in zip(
+                self.find([one for one, _ in named]), named, strict=True
+            )
+        ]
+
+    def find(self, images: Sequence[np.ndarray]) -> "list[PhotoDetections]":
+        """All that is found in at most `batch_size` photographs u8[H, W, 3], ranked or not."""
+        from sor_jax.decode.paste import paste
+
+        canvases, sizes = self._on_canvas(images)
+        detections = self._run(canvases, sizes, len(images))
+        return [
+            paste(detections, slot, sizes[slot], image.shape[:2])
+            for slot, image in enumerate(images)
+        ]
 
     def __repr__(self) -> str:
         height, width = self.canvas_hw

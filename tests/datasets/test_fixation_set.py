@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sor_jax
 from sor_jax.datasets.assr.builder import builder
 from sor_jax.datasets.fixations.photographs import Photograph, deal, of_folder
+from sor_jax.datasets.record import decode_masks, to_rle
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 from tests.datasets.test_fixation_files import broken
+from tests.door.models import exported, photograph
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "data/rank_from_fixations.py"
 # Photograph "two" has an object at x 4..20, y 6..30 and one at x 30..60, y 10..40.
@@ -230,7 +233,31 @@ def test_objects_of_a_labelling_tool(command, refused, tmp_path):
     message = refused("--protocol", "first", objects=tmp_path / "coco")
     assert re.search(r"train\.json.*object 0: bbox is \[1, 2\]", message)
     message = refused("--protocol", "first", objects=tmp_path / "coco/images")
-    assert "obj_seg_data_" in message and "data/coco" in message
+    assert "data/assr" in message and "data/coco" in message and "as a model" in message
+
+
+def test_objects_that_a_model_finds(command, refused, tmp_path):
+    photographs = {name: photograph(seed) for seed, name in enumerate(("a", "b", "c"))}
+    (tmp_path / "photos").mkdir()
+    for name, pixels in photographs.items():
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    looks = [{"img": name, "size": [120, 90], "looked_at": [[90, 70]] * 3} for name in photographs]
+    (tmp_path / "f.json").write_text(json.dumps(looks))
+    assert "--images" in refused("--protocol", "count", objects=exported())
+    made = command("--protocol", "count", "--images", tmp_path / "photos", objects=exported())
+    entries = json.loads((made / "obj_seg_data_train.json").read_text())
+    ranker = sor_jax.load(exported(), batch_size=1)
+    for entry in entries:
+        (found,) = ranker.find([photographs[entry["img"]]])
+        masks = found.masks(np.arange(len(found.xyxy)))
+        kept = masks.any(axis=(1, 2))
+        assert len(entry["object_data"]) == kept.sum() > 0
+        boxes = [one["bbox"] for one in entry["object_data"]]
+        np.testing.assert_allclose(boxes, found.xyxy[kept], atol=1e-3)
+        stored = [to_rle(one["segmentation"], (90, 120)) for one in entry["object_data"]]
+        np.testing.assert_array_equal(decode_masks(stored, (90, 120)), masks[kept])
+    with Image.open(made / "images/train/a.jpg") as image:
+        assert image.format == "JPEG" and image.size == (120, 90)
 
 
 def test_photographs_in_folders(tmp_path):

@@ -220,3 +220,4 @@ def test_a_model_without_ranks_is_refused(tmp_path):
     write_exported(tmp_path, variables, fields, CARD)
     with pytest.raises(ValueError, match="without ranks"):
         sor_jax.load(tmp_path)
+    assert sor_jax.load(tmp_path, needs_ranks=False).top == 5

@@ -81,16 +81,18 @@ def of_coco(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Phot
     return found
 
 
+def holds_objects(root: pathlib.Path) -> bool:
+    """Whether a folder has objects in ASSR layout or in COCO JSON."""
+    return _is_assr(root) or any(files.annotation_file(root, split) for split in files.SPLITS)
+
+
 def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
     """The photographs of a folder with objects in ASSR layout or in COCO JSON."""
-    if any(layout.annotations(root, split).is_file() for split in layout.splits(root)):
-        return of_assr(root, images)
-    if any(files.annotation_file(root, split) for split in files.SPLITS):
-        return of_coco(root, images)
-    raise FileNotFoundError(
-        f"{root} holds no objects: expected {{split}}_images.txt with obj_seg_data_{{split}}.json "
-        "(data/assr/README.md) or {split}.json (data/coco/README.md), split = train, val or test"
-    )
+    return of_assr(root, images) if _is_assr(root) else of_coco(root, images)
+
+
+def _is_assr(root: pathlib.Path) -> bool:
+    return any(layout.annotations(root, split).is_file() for split in layout.splits(root))
 
 
 def of_folder(folder: pathlib.Path) -> list[Photograph]:
