@@ -14,7 +14,7 @@ from PIL import Image
 import sor_jax
 from sor_jax.datasets.assr.builder import builder
 from sor_jax.datasets.fixations.photographs import Photograph, deal, of_folder
-from sor_jax.datasets.record import decode_masks, to_rle
+from sor_jax.datasets.masks import decode_masks, to_rle
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 from tests.datasets.test_fixation_files import broken
