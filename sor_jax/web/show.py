@@ -88,15 +88,20 @@ def table(ranking) -> str:
 
 
 def about(ranker) -> str:
-    """What model it is and how good, as a list in HTML."""
+    """What model it is and how good, in HTML."""
     card = ranker.card
     words = [f"Model {ranker.name}: {card['summary']}" if "summary" in card else ranker.name]
     for title, key in (("Measured", "scores"), ("Bad at", "bad_at"), ("Licence", "licence")):
         value = card.get(key) or ""
         value = value if isinstance(value, str) else "; ".join(value)
         words += [f"{title}: {value}"] if value else []
-    words.append("Nothing leaves the machine that this page comes from.")
-    return f"<ul class='about'>{''.join(f'<li>{html.escape(word)}</li>' for word in words)}</ul>"
+    first, *rest = (html.escape(word) for word in words)
+    more = "".join(f"<li>{word}</li>" for word in rest)
+    folded = f"<details><summary>How good it is, and what it is bad at</summary><ul>{more}</ul>"
+    return (
+        f"<div class='about'>{first}. Nothing leaves the machine that this page comes from."
+        f"{folded + '</details>' if more else ''}</div>"
+    )
 
 
 def files(ranking) -> list[str]:

@@ -1,0 +1,210 @@
+"""Checkpoints: the state and the data's position together, the last two and the best kept.
+
+A workdir holds `checkpoints/STEP`, each written beside its place and renamed when it is whole, and
+`best.json`, which says which of them scored best.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import threading
+import time
+from typing import Any, Protocol
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from sor_jax.checkpoints.best import BestScore
+from sor_jax.checkpoints.saved import (
+    FOLDER,
+    find_any_damage,
+    is_held,
+    no_tracebacks,
+    saved_shapes,
+    steps_in,
+    write_manifest,
+)
+from sor_jax.distributed.hosts import barrier, is_alone, is_primary
+
+ASIDE = "damaged"
+
+
+class DataPosition(Protocol):
+    """An iterator whose position can be taken and set; the position goes into JSON."""
+
+    def get_state(self) -> Any:
+        """The position behind the last item that was taken."""
+
+    def set_state(self, state: Any) -> None:
+        """Goes to a position."""
+
+
+class Checkpoints:
+    """The checkpoints of one workdir; of a newest one that is damaged it takes the one before.
+
+    Args:
+      workdir: made where it is missing.
+      best_metric: what `note_score` is told; with "" no checkpoint is kept for its score.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, *, best_metric: str = ""):
+        self._workdir = pathlib.Path(workdir).absolute()
+        self._failed, self._quiet = False, contextlib.ExitStack()
+        self._best = BestScore(self._workdir, best_metric)
+        if is_primary():
+            self._set_damaged_aside()
+        barrier("checkpoints checked")
+        context = ocp.Context()
+        # Weights shrink by 12 %, and compressing takes as much memory as the state once more.
+        context.array.saving.use_compression = False
+        self._orbax = ocp.training.Checkpointer(
+            self._workdir / FOLDER,
+            context=context,
+            preservation_policy=_LastTwoAndBest(self._workdir / FOLDER, self._best),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the newest whole checkpoint, None before the first."""
+        newest = self._orbax.latest
+        return newest.step if newest else None
+
+    @property
+    def best_step(self) -> int | None:
+        """The step that scored best, None before the first score."""
+        return self._best.step
+
+    def folder(self, step: int) -> pathlib.Path:
+        """Where the checkpoint of a step lies."""
+        return self._workdir / FOLDER / str(step)
+
+    def save(self, step: int, state: Any, data: DataPosition) -> None:
+        """Writes the state and the data's position; returns when both are safe on the disk."""
+        parts = {"state": state, "data": _Position(data)}
+        threads = set(threading.enumerate())
+        try:
+            with no_tracebacks():
+                self._check_space(state)
+                self._orbax.save_checkpointables(step, parts, force=True)
+            if is_primary():
+                write_manifest(self.folder(step))
+        except (OSError, ValueError) as error:
+            self._failed = True
+            self._quiet.enter_context(no_tracebacks())  # of threads that still write
+            end = time.monotonic() + 5
+            for thread in set(threading.enumerate()) - threads:
+                thread.join(timeout=max(end - time.monotonic(), 0))
+            for left_over in (self._workdir / FOLDER).glob(f"{step}.*tmp*"):
+                shutil.rmtree(left_over, ignore_errors=True)
+            last = self.last_step
+            intact = f"{self.folder(last)} is intact" if last else "there is none before it"
+            raise OSError(
+                f"step {step} cannot be saved in {self._workdir / FOLDER}: {error}. {intact}; "
+                "make room and give the same command again"
+            ) from None
+
+    def restore(self, abstract: Any, data: DataPosition) -> Any:
+        """The last state, its leaves placed as `abstract` says; moves `data` to where it was.
+
+        Args:
+          abstract: the state's tree with jax.ShapeDtypeStruct leaves that hold shardings.
+          data: the iterator over the same data.
+        """
+        folder = self.folder(self.last_step)
+        if _shapes_of("opt_state", saved_shapes(folder)) != _shapes_of("opt_state", abstract):
+            raise ValueError(
+                f"{folder} was written with another optimizer than config.optim describes: take "
+                "that one, or a new workdir"
+            )
+        if _shapes_of("ema", saved_shapes(folder)) != _shapes_of("ema", abstract):
+            raise ValueError(
+                f"{folder}: config.train.ema asks for a mean of the weights where it has none, or "
+                "the other way round: set it as it was, or take a new workdir"
+            )
+        parts = {"state": abstract, "data": _Position(data)}
+        return self._orbax.load_checkpointables(self.last_step, parts)["state"]
+
+    def note_score(self, step: int, value: float | None) -> bool:
+        """Marks a saved step as the best if its score is; returns whether it is."""
+        return self._best.note(step, value)
+
+    def close(self) -> None:
+        """Ends orbax's background threads."""
+        ignored = Exception if self._failed else ()  # `save` has raised it
+        with self._quiet, contextlib.suppress(ignored):
+            self._orbax.close()
+
+    def _check_space(self, state: Any) -> None:
+        """Raises before orbax begins: where it cannot make a folder, its threads wait for one."""
+        if not is_primary():
+            return
+        probe = self._workdir / FOLDER / ".probe"
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._workdir).free
+        if free < needed:
+            raise OSError(f"it takes {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free")
+
+    def _set_damaged_aside(self) -> None:
+        root = self._workdir / FOLDER
+        for step in sorted(steps_in(root), reverse=True):
+            folder = root / str(step)
+            damage = find_any_damage(folder)
+            if damage is None:
+                return
+            aside = self._workdir / ASIDE / str(step)
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+            self._best.forget(step)
+            before = max(steps_in(root), default=0)
+            taken = f"step {before} is taken instead" if before else "none is left: from the start"
+            print(f"{folder} is damaged ({damage}) and put aside in {aside}; {taken}", flush=True)
+
+
+def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
+    tree = state.get(part, {}) if isinstance(state, dict) else getattr(state, part, {})
+    return [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
+
+
+class _LastTwoAndBest:
+    """Orbax asks it which checkpoints stay: the last two, the best, and one that is being read.
+
+    Of several processes each would have to see the same readers, so there readers hold nothing.
+    """
+
+    def __init__(self, root: pathlib.Path, best: BestScore):
+        self._root, self._best = root, best
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = (*sorted(steps)[-2:], self._best.step)
+        return [step in kept or (is_alone() and is_held(self._root / str(step))) for step in steps]
+
+
+class _Position:
+    """A data position in the form that orbax saves and loads."""
+
+    def __init__(self, data: DataPosition):
+        self._data = data
+
+    async def save(self, directory):
+        text = json.dumps(self._data.get_state())
+
+        async def write():
+            folder = await directory.await_creation()
+            if is_primary():
+                (folder / "position.json").write_text(text)
+
+        return write()
+
+    async def load(self, directory):
+        async def read():
+            self._data.set_state(json.loads((directory / "position.json").read_text()))
+
+        return read()

@@ -1,0 +1,152 @@
+"""What a config must hold, checked before anything starts; and the names that fields had before."""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+PATHS = ("init_from", "data.root", "data.cache_dir")
+"""Fields that may begin with ~."""
+
+_AT_LEAST_ONE = (
+    "train.batch_size",
+    "train.accumulate",
+    "train.steps",
+    "eval.batch_size",
+    "data.max_objects",
+    "model.roi_slots",
+    "model.pyramid.channels",
+)
+_NOT_NEGATIVE = (
+    "train.log_every",
+    "train.eval_every",
+    "train.checkpoint_every",
+    "train.max_skipped_steps",
+    "eval.max_images",
+    "data.num_workers",
+    "data.max_edges",
+    "optim.weight_decay",
+    "optim.warmup_steps",
+    "optim.clip_norm",
+)
+TARGETS = ("ranked", "all")
+_SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
+_CHOICES = {
+    "train.on_nonfinite": ("raise", "skip"),
+    "train.dtype": ("float32", "bfloat16"),
+    "data.on_error": ("raise", "skip"),
+    "data.targets": TARGETS,
+    "loss.rank_loss": ("cross_entropy", "pairwise", "listmle"),
+    "optim.name": ("sgd", "adamw"),
+    "model.detector": ("centermask", "mask_rcnn"),
+    "model.pixel_order": ("rgb", "bgr"),
+}
+# What fields were called before; True where the value means the opposite now.
+RENAMED = {
+    "optim.rate": ("optim.learning_rate", False),
+    "optim.only": ("optim.trainable", False),
+    "data.image_hw": ("data.canvas_hw", False),
+    "loss.rank_weight": ("loss.weights.rank", False),
+    "loss.mask_gradient": ("reference.mask_gradient", False),
+    "loss.raw_mask": ("reference.raw_mask", False),
+    "loss.whole_pixels": ("reference.whole_pixels", False),
+    "model.ranking.mask_channel": ("reference.mask_channel", False),
+    "model.ranking.slipped_height": ("reference.slipped_height", False),
+    "model.clip_boxes": ("reference.unclipped_boxes", True),
+}
+
+
+def validate(config: ConfigDict) -> ConfigDict:
+    """The config with ~ in its paths written out.
+
+    Raises ValueError with the field, its value and what it may be, where one cannot be used.
+    """
+    fields = flatten(config.to_dict())
+    for name, problem in _problems(fields):
+        raise ValueError(f"config.{name} is {fields[name]!r}; {problem}")
+    config = config.copy_and_resolve_references()
+    for name in PATHS:
+        if fields.get(name):
+            config.update_from_flattened_dict({name: os.path.expanduser(fields[name])})
+    if fields.get("data.mixture"):
+        entries = fields["data.mixture"]
+        config.data.mixture = tuple((os.path.expanduser(root), *rest) for root, *rest in entries)
+    return config
+
+
+def read_saved(path: pathlib.Path) -> dict[str, Any]:
+    """The fields of a config.json, "SECTION.FIELD" -> value, under the names of today."""
+    try:
+        fields = flatten(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    for old, (new, opposite) in RENAMED.items():
+        if old in fields:
+            value = fields.pop(old)
+            fields.setdefault(new, not value if opposite else value)
+    if str(fields.get("model.rank_rule")).startswith("reference"):
+        fields |= {"model.rank_rule": "sequential", "reference.rank_over_regions": True}
+    return fields
+
+
+def flatten(fields: dict, prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat = {}
+    for name, value in fields.items():
+        inner = isinstance(value, dict)
+        flat |= flatten(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
+
+
+def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(field, what is expected of it) for each one that cannot be used; absent ones are none."""
+
+    from sor_jax.metrics.scoreboard import Scoreboard  # slow to import
+
+    def failing(names, holds: Callable[[Any], bool], expected: str):
+        for name in names:
+            if name in fields and not holds(fields[name]):
+                yield name, f"expected {expected}"
+
+    yield from failing(_AT_LEAST_ONE, lambda x: x >= 1, "1 or more")
+    weights = [name for name in fields if name.startswith("loss.weights.")]
+    yield from failing((*_NOT_NEGATIVE, *weights), lambda x: x >= 0, "0 or more")
+    yield from failing(_SHARES, lambda x: 0 <= x <= 1, "a number in 0..1")
+    yield from failing(("optim.learning_rate",), lambda x: x > 0, "a number above 0")
+    yield from failing(("train.ema",), lambda x: 0 <= x < 1, "0 (none) or a decay below 1")
+    yield from failing(
+        ("data.mixture",),
+        lambda entries: all(_is_part(entry) for entry in entries),
+        f"((root, weight, targets), ..) with weights above 0, targets {_names(TARGETS)}",
+    )
+    thresholds = [name for name in fields if name.endswith("_threshold")]
+    yield from failing(thresholds, lambda x: 0 <= x <= 1, "a number in 0..1")
+    yield from failing(
+        ("data.canvas_hw",),
+        lambda x: len(x) == 2 and min(x) >= 1,
+        "(height, width) of the network's input in pixels",
+    )
+    for name, choices in _CHOICES.items():
+        yield from failing((name,), lambda x, some=choices: x in some, f"one of {_names(choices)}")
+    metrics = list(Scoreboard().result())
+    yield from failing(
+        ("eval.best_metric",),
+        lambda x: not x or x in metrics,
+        f"one of {_names(metrics)}, or '' to keep the last checkpoints only",
+    )
+
+
+def _is_part(entry: Any) -> bool:
+    """Whether this is (root, weight, targets) of a mixture."""
+    if not isinstance(entry, list | tuple) or len(entry) != 3:
+        return False
+    root, weight, targets = entry
+    is_weight = isinstance(weight, int | float) and weight > 0
+    return isinstance(root, str) and is_weight and targets in TARGETS
+
+
+def _names(choices) -> str:
+    return ", ".join(choices)

@@ -1,0 +1,100 @@
+"""TFDS builder: a split of COCO JSON with ranks -> ArrayRecord files."""
+
+import contextlib
+import os
+import pathlib
+
+from sor_jax.datasets.checks import XYWH
+from sor_jax.datasets.coco import files
+from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
+from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.folder import FolderBuilder, open_folder
+
+
+class Coco(FolderBuilder):
+    """Photographs with object masks, of which up to five are ranked, from COCO JSON."""
+
+
+class CocoFolder:
+    """A split as COCO JSON has it, see datasets.folder.Folder.
+
+    Args:
+      root: the folder, see sor_jax.datasets.coco.files.
+      split: train, val or test.
+      rank_field: the field of an annotation that holds its rank; "" for a set without ranks.
+      rank_values: "places" (1 = most salient) or "scores" (larger = more salient).
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike | None,
+        split: str,
+        rank_field: str = "rank",
+        rank_values: str = "places",
+    ):
+        if rank_values not in MEANINGS:
+            raise ValueError(
+                f"config.data.rank_values is {rank_values!r}; expected one of {', '.join(MEANINGS)}"
+            )
+        self.root, self.split = files.require(root, split), split
+        self.arguments = {"rank_field": rank_field, "rank_values": rank_values}
+        self._rank_field, self._rank_values = rank_field, rank_values
+        images = files.read_images(self.root, split)
+        self._images = {image.name: image for image in images}
+        self.ids = list(self._images)
+        fields = {name for image in images for entry in image.annotations for name in entry}
+        if rank_field and rank_field not in fields:
+            _check_rank_field(self.root, rank_field)
+
+    def files(self) -> dict[str, pathlib.Path]:
+        """All files that are read, by their role in the split."""
+        photographs = {f"image/{name}": image.path for name, image in self._images.items()}
+        return photographs | {"objects": files.annotation_file(self.root, self.split)}
+
+    def read(self) -> None:
+        """Has happened: the ids come with the objects."""
+
+    def photograph(self, image_id: str) -> Photograph:
+        """What the files say of a photograph."""
+        image, ranks = self._images[image_id], None
+        where = str(files.annotation_file(self.root, self.split))
+        if self._rank_field:
+            values = [entry.get(self._rank_field) for entry in image.annotations]
+            try:
+                ranks = rank_order(values, self._rank_values, self._rank_field).tolist()
+            except ValueError as error:
+                raise ValueError(f"{where}, record {image_id}: {error}") from error
+        return Photograph(
+            image.path, image.annotations, ranks, where, box_format=XYWH, photo_hw=image.size
+        )
+
+
+def builder(
+    root: str | os.PathLike | None,
+    split: str,
+    *,
+    cache_dir: str | os.PathLike | None = None,
+    on_error: str = "raise",
+    rank_field: str = "rank",
+    rank_values: str = "places",
+) -> Coco:
+    """The prepared builder of a split of a COCO data set, see CocoFolder and folder.open_folder."""
+    folder = CocoFolder(root, split, rank_field, rank_values)
+    return open_folder(Coco, folder, cache_dir=cache_dir, on_error=on_error)
+
+
+def _check_rank_field(root: pathlib.Path, rank_field: str) -> None:
+    """Raises ValueError where no annotation of any split has the field."""
+    names = set()
+    for split in files.SPLITS:
+        if path := files.annotation_file(root, split):
+            with contextlib.suppress(
+                ValueError, OSError, KeyError, TypeError
+            ):  # its own opening tells of it
+                names |= {name for entry in files.read_json(path)["annotations"] for name in entry}
+    if rank_field not in names:
+        raise ValueError(
+            f"no annotation in {root} has the field {rank_field!r}; they have "
+            f"{', '.join(sorted(names))}. Set config.data.rank_field to the one that holds the "
+            "rank, or to '' for a set without ranks"
+        )

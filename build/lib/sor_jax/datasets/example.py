@@ -1,0 +1,98 @@
+"""What files say of one photograph -> the record that is stored, once everything in it fits."""
+
+import dataclasses
+import io
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from sor_jax.datasets.checks import XYXY, Checked, check_objects
+from sor_jax.datasets.features import NO_GREY
+from sor_jax.datasets.images import decode_grey, decode_image
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.names import what_lies_there
+from sor_jax.datasets.rank_map import check_rank_map, levels_of
+from sor_jax.datasets.record import rank_classes
+from sor_jax.metrics.sor import rank_map
+
+
+@dataclasses.dataclass(frozen=True)
+class Photograph:
+    """What the files say of one photograph; nothing of it is checked.
+
+    Attributes:
+      image: its file.
+      objects: {"bbox": four numbers, "segmentation": polygons or RLE} of each.
+      ranks: their rank values, see checks.check_rank_values; None where the set knows no ranks.
+      where: the files that objects and ranks come from, for messages.
+      grey: the file of its rank map; None where the set has none: it is drawn.
+      box_format: what the four numbers of a box are, a name of checks.BOX_FORMATS.
+      photo_hw: (height, width) where the files say it.
+    """
+
+    image: pathlib.Path
+    objects: list
+    ranks: list | None
+    where: str
+    grey: pathlib.Path | None = None
+    box_format: str = XYXY
+    photo_hw: tuple[int, int] | None = None
+
+
+def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
+    """A record with the fields of sor_jax.datasets.features, and its checked objects.
+
+    Raises ValueError or FileNotFoundError under the name of the file that something is wrong with.
+    """
+    image, encoded = _decoded(found.image, decode_image)
+    photo_hw = image.shape[:2]
+    ranks = [0.0] * len(found.objects) if found.ranks is None else found.ranks
+    try:
+        if found.photo_hw not in (None, photo_hw):
+            turned = ", before its EXIF turn" if found.photo_hw == photo_hw[::-1] else ""
+            raise ValueError(
+                f"annotated as {found.photo_hw} (h, w){turned}; {found.image} has {photo_hw}"
+            )
+        checked = check_objects(
+            found.objects, ranks, photo_hw=photo_hw, box_format=found.box_format
+        )
+    except ValueError as error:
+        raise ValueError(f"{found.where}, record {image_id}: {error}") from error
+    grey = NO_GREY if found.ranks is None else _rank_map(found, image_id, checked, photo_hw)
+    example = {"image_id": image_id, "image": encoded, "grey": grey, "objects": checked.objects}
+    return example, checked
+
+
+def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> bytes:
+    """The file of a rank map, once it is held against masks and ranks; or a drawn one, as PNG."""
+    masks = decode_masks(checked.masks, photo_hw)
+    values = np.array([thing["rank_order"] for thing in checked.objects])
+    if found.grey is None:
+        file = io.BytesIO()
+        Image.fromarray(rank_map(masks, rank_classes(values))).save(file, "PNG")
+        return file.getvalue()
+    pixels, encoded = _decoded(found.grey, decode_grey)
+    if pixels.shape != photo_hw:
+        raise ValueError(f"{found.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}")
+    try:
+        check_rank_map(pixels, masks, levels_of(values))
+    except ValueError as error:
+        with Image.open(io.BytesIO(encoded)) as file:
+            hint = " (a palette image: its colours count)" if file.mode == "P" else ""
+        raise ValueError(f"{found.grey}{hint}, record {image_id}: {error}") from error
+    return encoded
+
+
+def _decoded(path: pathlib.Path, decode) -> tuple[np.ndarray, bytes]:
+    """(pixels, the file's bytes) of an image file; what is wrong is said under its name."""
+    try:
+        encoded = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist{what_lies_there(path)}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return decode(encoded), encoded
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,175 @@
+"""The photographs that ranks are made for, and their objects."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sor_jax.datasets.assr import layout
+from sor_jax.datasets.coco import files
+
+PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photograph:
+    """A photograph in a file.
+
+    Attributes:
+      image_id: its name within the set.
+      split: train, val or test.
+      path: its file.
+      objects: what ASSR's files have of each object: bbox x0 y0 x1 y1 and segmentation, polygons or
+        RLE, in pixels of the photograph; None where a detector is to find them.
+      source: what holds the objects, for messages.
+    """
+
+    image_id: str
+    split: str
+    path: pathlib.Path
+    objects: list[dict] | None = None
+    source: str = ""
+
+    def photo_hw(self) -> tuple[int, int]:
+        """(h, w) as people see it, turned as its EXIF tag says; decodes it. Raises ValueError."""
+        try:
+            with Image.open(self.path) as image:
+                turned = ImageOps.exif_transpose(image)
+                turned.load()
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{self.path} does not exist, but the objects name it"
+            ) from None
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"{self.path}: not a readable image ({error})") from error
+        return turned.height, turned.width
+
+
+def of_assr(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder in ASSR layout; neither ranks nor rank maps have to be there.
+
+    `images` holds the photographs, as {split}/{id}.jpg or {id}.jpg; None is the root's own.
+    """
+    found = []
+    for split in layout.splits(root):
+        objects = layout.read_objects(root, split)
+        file = layout.annotations(root, split)
+        for image_id in layout.read_ids(root, split):
+            if image_id not in objects:
+                raise ValueError(
+                    f"{file}: no entry for {image_id}, which {layout.split_list(root, split)} lists"
+                )
+            path = layout.image_files(root, split, image_id)["image"]
+            if images is not None:
+                path = _find(images, split, image_id)
+            found.append(Photograph(image_id, split, path, objects[image_id], str(file)))
+    return found
+
+
+def of_coco(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder with COCO JSON, see sor_jax.datasets.coco.files; as `of_assr`."""
+    found = []
+    for split in files.SPLITS:
+        file = files.annotation_file(root, split)
+        for image in files.read_images(root, split) if file else ():
+            where = f"{file}, record {image.name}"
+            objects = [_xyxy(index, one, where) for index, one in enumerate(image.annotations)]
+            path = image.path if images is None else _find(images, split, image.name)
+            found.append(Photograph(image.name, split, path, objects, str(file)))
+    return found
+
+
+def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder with objects in ASSR layout or in COCO JSON."""
+    if any(layout.annotations(root, split).is_file() for split in layout.splits(root)):
+        return of_assr(root, images)
+    if any(files.annotation_file(root, split) for split in files.SPLITS):
+        return of_coco(root, images)
+    raise FileNotFoundError(
+        f"{root} holds no objects: expected {{split}}_images.txt with obj_seg_data_{{split}}.json "
+        "(data/assr/README.md) or {split}.json (data/coco/README.md), split = train, val or test"
+    )
+
+
+def of_folder(folder: pathlib.Path) -> list[Photograph]:
+    """The photographs of a folder, without objects: images/{split}/, {split}/ or a flat folder.
+
+    Those of a flat folder are all of `train`, see `deal`. Raises ValueError.
+    """
+    for base in (folder / "images", folder):
+        places = {split: base / split for split in layout.SPLITS if (base / split).is_dir()}
+        if places:
+            break
+    else:
+        places = {"train": folder}
+    found = []
+    for split, place in places.items():
+        files = [file for file in sorted(place.iterdir()) if file.suffix.lower() in PHOTOGRAPHS]
+        found += [Photograph(file.stem, split, file) for file in files]
+    if not found:
+        raise ValueError(
+            f"{folder}: holds no photograph ({', '.join(PHOTOGRAPHS)}), and neither do "
+            f"{', '.join(layout.SPLITS)} in it or in images/"
+        )
+    check_ids(found)
+    return found
+
+
+def deal(photographs: list[Photograph], shares: tuple[int, int, int], seed: int):
+    """The photographs dealt at random to train, val and test by these shares, in the same order."""
+    if min(shares) < 0 or not sum(shares):
+        raise ValueError(
+            f"shares are {shares}; expected three numbers of 0 or more, such as 80 10 10"
+        )
+    edges = np.round(np.cumsum(shares) / sum(shares) * len(photographs)).astype(int)
+    drawn = np.random.default_rng(seed).permutation(len(photographs))
+    split_of = np.empty(len(photographs), object)
+    for split, part in zip(layout.SPLITS, np.split(drawn, edges[:-1]), strict=True):
+        split_of[part] = split
+    return [
+        dataclasses.replace(photograph, split=split)
+        for photograph, split in zip(photographs, split_of, strict=True)
+    ]
+
+
+def check_ids(photographs: list[Photograph]) -> None:
+    """Raises ValueError where two photographs of a split share an id."""
+    owner = {}
+    for photograph in photographs:
+        key = photograph.split, photograph.image_id
+        if key in owner:
+            raise ValueError(
+                f"{owner[key]} and {photograph.path} are both {photograph.image_id} in "
+                f"{photograph.split}; rename one"
+            )
+        owner[key] = photograph.path
+
+
+def _xyxy(index: int, annotation: dict, where: str) -> dict:
+    """An annotation of COCO's as ASSR has it. Raises ValueError."""
+    try:
+        x, y, width, height = annotation["bbox"]
+        box = [x, y, x + width, y + height]
+        return {"bbox": box, "segmentation": annotation["segmentation"]}
+    except KeyError as error:
+        raise ValueError(f"{where}, object {index}: no field {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where}, object {index}: bbox is {annotation['bbox']!r}; expected x y width height"
+        ) from error
+
+
+Detect = Callable[[Photograph], list[dict]]
+"""Finds the objects of a photograph: bbox and segmentation as Photograph.objects."""
+
+
+def _find(folder: pathlib.Path, split: str, image_id: str) -> pathlib.Path:
+    for place in (folder / "images" / split, folder / split, folder):
+        for suffix in PHOTOGRAPHS:
+            if (path := place / f"{image_id}{suffix}").is_file():
+                return path
+    raise FileNotFoundError(
+        f"{folder}: no photograph {image_id} ({', '.join(PHOTOGRAPHS)}), in {split}/ neither"
+    )

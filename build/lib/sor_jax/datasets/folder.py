@@ -1,0 +1,159 @@
+"""Files of any format -> prepared records: what all formats share.
+
+A format is a `Folder`: it says where the files of a split lie and what they say of a photograph.
+Its content's fingerprint, the checks, what is left out and the records are common to all.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sys
+from typing import Protocol
+
+import tensorflow_datasets as tfds
+
+from sor_jax.datasets.content import fingerprint
+from sor_jax.datasets.example import Photograph, example_of
+from sor_jax.datasets.prepare import (
+    LocalBuilder,
+    about,
+    add_root,
+    damage,
+    default_cache_dir,
+    place_of,
+    prepared,
+    progress,
+)
+
+
+class Folder(Protocol):
+    """One split of a data set as its files have it.
+
+    Attributes:
+      root: the folder, as an absolute path.
+      split: train, val or test.
+      ids: of the photographs, in order, each once.
+      arguments: what, beside root and split, it was made with.
+    """
+
+    root: pathlib.Path
+    split: str
+    ids: list[str]
+    arguments: dict
+
+    def files(self) -> dict[str, pathlib.Path]:
+        """All files that are read, by their role in the split, whether they exist or not."""
+
+    def read(self) -> None:
+        """Reads what concerns all photographs, so that what is wrong with it ends everything."""
+
+    def photograph(self, image_id: str) -> Photograph:
+        """What they say of a photograph, after `read`. Raises ValueError or FileNotFoundError."""
+
+
+@dataclasses.dataclass
+class FolderConfig(tfds.core.BuilderConfig):
+    """One state of one split; its name says its content."""
+
+    folder: Folder | None = None
+    content: str = ""
+    skip_damaged: bool = False
+
+
+class FolderBuilder(LocalBuilder):
+    """Photographs with object masks of which up to five are ranked, one split of a folder."""
+
+    # Raise this with any change of what the same files become.
+    VERSION = tfds.core.Version("2.0.0")
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return {self.builder_config.folder.split: self._generate_examples()}
+
+    def _generate_examples(self):
+        folder, skip = self.builder_config.folder, self.builder_config.skip_damaged
+        left_out, unusable, objects = [], [], 0
+        folder.read()
+        for index, image_id in enumerate(
+            progress(folder.ids, total=len(folder.ids), what=folder.split)
+        ):
+            try:
+                example, checked = example_of(folder.photograph(image_id), image_id)
+            except (ValueError, FileNotFoundError) as error:
+                if not skip:
+                    raise
+                left_out.append(str(error))
+            else:
+                unusable += [f"record {image_id}: {why}" for why in checked.unusable]
+                objects += len(checked.objects)
+                yield index, example
+        _check_shares(folder, left_out, unusable, objects)
+        self.facts |= {
+            "content": self.builder_config.content,
+            "roots": [],
+            "arguments": folder.arguments,
+            "split": folder.split,
+            "left_out": left_out,
+            "unusable_objects": len(unusable),
+        }
+        if unusable:
+            print(
+                f"{folder.root} ({folder.split}): {len(unusable)} objects without a rank have no "
+                f"box or mask that can be used, and are used nowhere; the first: {unusable[0]}",
+                file=sys.stderr,
+            )
+
+
+def open_folder(
+    cls: type[FolderBuilder],
+    folder: Folder,
+    *,
+    cache_dir: str | os.PathLike | None = None,
+    on_error: str = "raise",
+) -> FolderBuilder:
+    """The prepared builder of a split; prepares at first use and after a change.
+
+    The folder is only read. Records go to `cache_dir` (default: prepare.default_cache_dir()) under
+    a name that says their content alone, so a copy of the folder finds them. With `on_error` "skip"
+    damaged records are left out (`RecordSource.left_out` tells which), with "raise" the first ends
+    the preparation.
+    """
+    cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
+    mark, skip = content_of(folder, cache_dir=cache_dir), on_error == "skip"
+    names = [f"{folder.split}-{mark}", f"{folder.split}-{mark}-skip"]
+    other = place_of(cls, names[not skip], cache_dir)
+    if damage(other) is None and not about(other)["left_out"]:
+        skip = not skip  # there was nothing to leave out, so both are the same
+    config = FolderConfig(name=names[skip], folder=folder, content=mark, skip_damaged=skip)
+    builder = prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
+    add_root(builder.data_dir, os.fspath(folder.root))
+    return builder
+
+
+def content_of(folder: Folder, *, cache_dir: pathlib.Path) -> str:
+    """The fingerprint of everything that is read of a split."""
+    index = cache_dir / "content" / f"{_slug(folder)}.json"
+    what = f"{folder.root} ({folder.split})"
+    return fingerprint(folder.files(), options=json.dumps(folder.arguments), index=index, what=what)
+
+
+def _check_shares(folder: Folder, left_out: list, unusable: list, objects: int) -> None:
+    """Raises ValueError where so much is left out that the set is mistaken, not single files."""
+    named = f"{folder.root} ({folder.split})"
+    if 2 * len(left_out) > len(folder.ids):
+        raise ValueError(
+            f"{named}: {len(left_out)} of {len(folder.ids)} photographs are damaged, more than "
+            f"half; that is a mistake of the set, so none is used. The first: {left_out[0]}"
+        )
+    if len(unusable) > objects:
+        raise ValueError(
+            f"{named}: {len(unusable)} of {len(unusable) + objects} objects cannot be used, more "
+            f"than half; that is a mistake of the set. The first: {unusable[0]}"
+        )
+
+
+def _slug(folder: Folder) -> str:
+    """A file's name that stands for a folder and a split."""
+    return hashlib.sha256(os.fsencode(f"{folder.root}\n{folder.split}")).hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""One photograph with its objects, as the files have it, and how it is read from stored bytes."""
+
+import dataclasses
+import json
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sor_jax.datasets.checks import RANK_VALUES, check_annotation
+from sor_jax.datasets.features import NO_GREY
+from sor_jax.datasets.images import decode_grey, decode_image
+from sor_jax.datasets.masks import to_parts, to_rle
+
+NUM_RANKS = len(RANK_VALUES)
+NO_RANK = -1
+TARGETS = ("ranked", "all")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """A photograph at its own size with all its objects, ranked or not, in the file's order.
+
+    Attributes:
+      image_id: the name of the photograph within its split.
+      image: u8[h, w, 3] RGB, turned as its EXIF tag says.
+      boxes: f32[n, 4] x0 y0 x1 y1 in pixels of the photograph; the file's own, not cut to it.
+      masks: n COCO RLEs {"size": [h, w], "counts": bytes} of the photograph's size.
+      polygons: the outlines of the n objects as the file has them, each a list of parts f32[v, 2]
+        (x y in pixels of the photograph), empty for an object that the file gives as RLE.
+      rank_order: f32[n] the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5 for none.
+      grey: u8[h, w] the data set's own rank map; None where it knows no ranks.
+    """
+
+    image_id: str
+    image: np.ndarray
+    boxes: np.ndarray
+    masks: list[dict]
+    polygons: list[list[np.ndarray]]
+    rank_order: np.ndarray
+    grey: np.ndarray | None
+
+
+def rank_classes(rank_order: np.ndarray) -> np.ndarray:
+    """i32[n]: 4 = most salient .. 0 = fifth, NO_RANK where the value is at most 0.5.
+
+    The class is int(10 * value - 6); the nearest float32 to .9 and .7 lies below them.
+    """
+    value = np.asarray(rank_order, np.float64)
+    classes = np.clip(np.floor(10 * value - 6 + 1e-4), 0, NUM_RANKS - 1)
+    return np.where(value > 0.5, classes, NO_RANK).astype(np.int32)
+
+
+def ranked_indices(rank_order: np.ndarray) -> np.ndarray:
+    """i64[k]: the objects that have a rank, most salient first, equal ones in the file's order."""
+    value = np.asarray(rank_order)
+    order = np.argsort(-value, kind="stable")
+    return order[value[order] > 0.5]
+
+
+def target_indices(record: Record, targets: str) -> np.ndarray:
+    """i64[k]: the objects that are ground truth, as config.data.targets says.
+
+    With "ranked" these are the ones of `ranked_indices`. With "all" the others that have a mask and
+    a box follow, the larger first.
+    """
+    if targets not in TARGETS:
+        raise ValueError(f"config.data.targets is {targets!r}; expected one of {TARGETS}")
+    ranked = ranked_indices(record.rank_order)
+    if targets == "ranked":
+        return ranked
+    area = np.array([coco_mask.area(mask) for mask in record.masks], np.int64)
+    has_box = (record.boxes[:, 2:] > record.boxes[:, :2]).all(axis=1)
+    larger_first = np.argsort(-area, kind="stable")
+    is_other = (area > 0) & has_box & ~np.isin(np.arange(len(area)), ranked)
+    return np.concatenate([ranked, larger_first[is_other[larger_first]]])
+
+
+def decode_record(example: dict, *, where: str) -> Record:
+    """The record of a stored example (see datasets.features) whose images are still encoded.
+
+    `where` names the file in the ValueError that a broken example raises.
+    """
+    image_id = example["image_id"].decode()
+    try:
+        image = decode_image(example["image"])
+        has_map = example["grey"] != NO_GREY
+        grey = decode_grey(example["grey"]) if has_map else None
+        objects = example["objects"]
+        segmentations = [json.loads(text) for text in objects["segmentation"]]
+        height, width = image.shape[:2]
+        if has_map and grey.shape != (height, width):
+            raise ValueError(f"grey map {grey.shape} (h, w), photograph {(height, width)}")
+        record = Record(
+            image_id=image_id,
+            image=image,
+            boxes=np.asarray(objects["bbox"], np.float32).reshape(-1, 4),
+            masks=[to_rle(segmentation, (height, width)) for segmentation in segmentations],
+            polygons=[to_parts(segmentation) for segmentation in segmentations],
+            rank_order=np.asarray(objects["rank_order"], np.float32).reshape(-1),
+            grey=grey,
+        )
+        check_annotation(record.boxes, record.rank_order, record.masks, (height, width))
+        return record
+    except Exception as error:  # whatever the decoders meet in broken bytes
+        raise ValueError(f"{where}, record {image_id}: {error}") from error

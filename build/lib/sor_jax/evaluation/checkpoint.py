@@ -1,0 +1,142 @@
+"""Evaluation of a trained model: a workdir's checkpoint on a split, from a config."""
+
+import os
+import pathlib
+import time
+from typing import Any
+
+import jax
+import tqdm
+from ml_collections import ConfigDict
+
+from sor_jax.build import build_model, build_predict, init_variables
+from sor_jax.checkpoints.provenance import FILE, read_provenance, with_normalisation
+from sor_jax.checkpoints.run_config import differences
+from sor_jax.checkpoints.saved import open_checkpoint
+from sor_jax.checkpoints.weights import load_variables
+from sor_jax.distributed.hosts import duration, from_all, is_primary, say, taking_turns
+from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
+from sor_jax.evaluation.batches import EvalBatches
+from sor_jax.evaluation.loop import evaluate
+from sor_jax.metrics.table import table
+
+
+def evaluate_checkpoint(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    split: str = "test",
+    out_dir: str | os.PathLike | None = None,
+    prefer: str = "best",
+    gallery: int = 24,
+) -> dict[str, float | int | None]:
+    """Scores the checkpoint of a workdir and prints the table; a bar on a terminal.
+
+    Where `config` differs from the config.json that the model keeps, every such field is printed
+    and stands in metrics.json as "config_differences", {field: [the model's, the one used]}.
+
+    Args:
+      config: the one that the model was trained with, see checkpoints.run_config;
+        config.eval.max_images limits the split. The input normalisation is the weights' own.
+      workdir: of the training run, or one checkpoint in it, or converted weights.
+      split: train, val or test.
+      out_dir: see `evaluate`; WORKDIR/evaluation/SPLIT where it is None.
+      prefer: "best" (the last where none has a score) or "last".
+      gallery: how many photographs are drawn.
+
+    Returns:
+      The metrics of `evaluate`.
+    """
+    provenance = read_provenance(workdir)
+    with open_checkpoint(workdir, prefer=prefer) as folder:
+        if provenance and provenance.fresh:
+            raise ValueError(
+                f"{folder} is a start for training, not a whole model: it lacks "
+                f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
+            )
+        config = with_normalisation(config, provenance)
+        variables = trained_variables(config, folder)
+    if out_dir is None:
+        out_dir = _run_folder(workdir, folder) / "evaluation" / split
+    say(f"{folder}:")
+    changed = differences(config, workdir)
+    for name, (own, used) in changed.items():
+        say(f"config.{name} is {used!r} here; the model was made with {own!r}")
+    return evaluate_variables(
+        config,
+        variables,
+        split=split,
+        out_dir=out_dir,
+        gallery=gallery,
+        facts={"checkpoint": str(folder), "config_differences": changed},
+    )
+
+
+def evaluate_variables(
+    config: ConfigDict,
+    variables,
+    *,
+    split: str,
+    out_dir: str | os.PathLike,
+    gallery: int = 24,
+    facts: dict[str, Any] | None = None,
+) -> dict[str, float | int | None]:
+    """As evaluate_checkpoint, of the variables {"params", "frozen"} of config's model.
+
+    metrics.json says beside the metrics how many records were left out and why, and `facts`.
+    """
+    num_devices = jax.local_device_count()
+    batch_size = -(-config.eval.batch_size // num_devices) * num_devices
+    mesh = make_mesh(jax.local_devices())
+    batches = EvalBatches(config, split)
+    predict = make_predict(build_predict(config, build_model(config)), mesh)
+    variables = jax.device_put(variables, replicated(mesh))
+    say(f"{batches.num_images} images of {config.data.name} {split}")
+    left_out = []
+
+    def pool(images):
+        left_out.extend(sorted(set().union(*from_all(batches.left_out))))
+        return taking_turns(images)
+
+    start = time.perf_counter()
+    with tqdm.tqdm(total=batches.num_images, unit=" images", disable=None) as bar:
+        metrics = evaluate(
+            lambda batch: predict(variables, batch),
+            batches(batch_size),
+            out_dir=out_dir,
+            gallery=gallery if is_primary() else 0,
+            progress=bar.update,
+            pool=pool,
+            summarize=is_primary(),
+            targets=config.data.targets,
+            facts=lambda: {
+                "records_left_out": len(left_out),
+                "left_out": left_out,
+                **(facts or {}),
+            },
+        )
+    say(table(metrics))
+    if left_out:
+        say(f"{len(left_out)} records were left out, for instance {left_out[0]}")
+    took = duration(time.perf_counter() - start)
+    say(f"{took}; numbers, rank maps and gallery are in {out_dir}")
+    return metrics
+
+
+def trained_variables(config: ConfigDict, source: str | os.PathLike):
+    """Those of config's model from a workdir, a checkpoint or weights, as of load_variables."""
+    config = config.copy_and_resolve_references()
+    config.init_from = str(source)  # so that nobody warns of a start without weights
+    return load_variables(source, jax.eval_shape(lambda: start_variables(config)))
+
+
+def start_variables(config: ConfigDict):
+    """The variables {"params", "frozen"} of config's model before any training."""
+    return init_variables(build_model(config), config, jax.random.key(config.seed))
+
+
+def _run_folder(workdir, folder) -> pathlib.Path:
+    workdir = pathlib.Path(workdir).absolute()
+    if workdir == folder and not (folder / FILE).is_file():
+        raise ValueError(f"{workdir} is one checkpoint: say with --out where the results go")
+    return workdir

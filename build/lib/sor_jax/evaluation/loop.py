@@ -1,0 +1,144 @@
+"""The one evaluation loop: batches -> detections -> results of each photograph -> metrics.
+
+Predicting the next batch overlaps with scoring the last one: a photograph is pasted, encoded,
+scored and its map written in a pool of threads.
+"""
+
+import collections
+import concurrent.futures
+import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from sor_jax.datasets.record import Record
+from sor_jax.decode.paste import paste, paste_crop
+from sor_jax.evaluation.gallery import Outputs
+from sor_jax.evaluation.truth import truth_of
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth, score
+from sor_jax.structures import Detections
+
+_THREADS = min(os.cpu_count() or 1, 8)
+_BATCHES_BEHIND = 2  # that may wait to be scored; each holds its photographs and masks
+
+
+def evaluate(
+    predict: Callable[[dict], Detections],
+    batches: Iterable[tuple[dict, list[Record]]],
+    *,
+    out_dir: str | os.PathLike | None = None,
+    gallery: int = 24,
+    show: Callable[[str, np.ndarray], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+    pool: Callable[[list[Scored]], list[Scored]] | None = None,
+    summarize: bool = True,
+    targets: str = "ranked",
+    facts: Callable[[], dict] = dict,
+) -> dict[str, float | int | None]:
+    """Scores what a model predicts for every photograph, at the photograph's own size.
+
+    Args:
+      predict: a numpy batch -> Detections of numpy arrays, boxes in network-input pixels.
+      batches: (numpy batch, records of its valid images in their order).
+      out_dir: takes metrics.json, rank_maps/ID.png, gallery/ID.png and gallery.png, each of which
+        appears whole or not at all; None writes nothing.
+      gallery: how many photographs, from the first on, are drawn for `out_dir` and `show`.
+      show: called with the id and the picture u8[H, W, 3] of each of them.
+      progress: called with the number of photographs scored since the last call.
+      pool: turns the photographs of this process into those of all processes that share a data
+        set; None where nobody does.
+      summarize: whether this process writes metrics.json and gallery.png.
+      targets: which objects are to be found, as of `truth_of`.
+      facts: asked once all is scored for what metrics.json says beside the metrics.
+
+    Returns:
+      mae sor images_used images sor_multi multi_images objects_matched objects sa_sor f_measure
+      ndcg_linear ndcg_exp box_ap box_ap50 mask_ap mask_ap50, in this order; None = undefined.
+
+    Raises:
+      FloatingPointError: an output of the network is not finite.
+    """
+    scoreboard, outputs = Scoreboard(), Outputs(out_dir, gallery=gallery, show=show)
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
+        waiting = collections.deque()
+
+        def finish_batch():
+            results = [future.result() for future in waiting.popleft()]
+            for result in results:
+                scoreboard.images.append(result.scored)
+                outputs.draw(result.record, result.truth, result.prediction, result.scored.row)
+            if progress is not None:
+                progress(len(results))
+
+        def submit(detections, batch, slot, record):
+            where = slot, batch["valid_hw"][slot], record
+            return threads.submit(_result, detections, *where, targets, outputs)
+
+        try:
+            for batch, records in batches:
+                detections = predict(batch)
+                slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
+                waiting.append([submit(detections, batch, *each) for each in slots])
+                if len(waiting) > _BATCHES_BEHIND:
+                    finish_batch()
+            while waiting:
+                finish_batch()
+        finally:
+            threads.shutdown(cancel_futures=True)
+    if pool is not None:
+        scoreboard.images = pool(scoreboard.images)
+    metrics = scoreboard.result()
+    if summarize:
+        outputs.close(metrics | facts())
+    return metrics
+
+
+class _Result(NamedTuple):
+    """One photograph with what the model says of it."""
+
+    record: Record
+    truth: Truth
+    prediction: Prediction
+    scored: Scored
+
+
+def _result(detections, slot, valid_hw, record, targets, outputs) -> _Result:
+    prediction = in_photograph(detections, slot, valid_hw, record)
+    truth = truth_of(record, targets)
+    outputs.write_rank_map(record, prediction)
+    return _Result(record, truth, prediction, score(truth, prediction))
+
+
+def in_photograph(
+    detections: Detections, slot: int, valid_hw: np.ndarray, record: Record
+) -> Prediction:
+    """The detections of one image of a batch, as the metrics take them.
+
+    Args:
+      detections: numpy arrays [B, N, ..], boxes in network-input pixels.
+      slot: the image's place in the batch.
+      valid_hw: i[2], height and width of the resized photograph inside the network's input.
+      record: the photograph.
+    """
+    hw = record.image.shape[:2]
+    try:
+        pasted = paste(detections, slot, valid_hw, hw)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"image {record.image_id}: {error}") from None
+    ranked = np.flatnonzero(pasted.rank_class >= 0)
+    encoded, masks = [], np.zeros((len(ranked), *hw), bool)
+    for index, (prob, box) in enumerate(zip(pasted.mask_prob, pasted.xyxy, strict=True)):
+        crop = paste_crop(prob, box, hw)
+        encoded.append(crop.encode(hw))
+        for place in np.flatnonzero(ranked == index):
+            crop.write_into(masks[place])
+    return Prediction(
+        xyxy=pasted.xyxy,
+        score=pasted.score,
+        mask_score=pasted.mask_score,
+        encoded=encoded,
+        ranked=ranked,
+        masks=masks,
+        rank_class=pasted.rank_class[ranked],
+    )

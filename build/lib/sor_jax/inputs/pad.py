@@ -1,0 +1,132 @@
+"""One record -> one image of a batch: fitted, padded, with the objects that are ground truth."""
+
+import numpy as np
+
+from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.record import NO_RANK, NUM_RANKS, Record, rank_classes, target_indices
+from sor_jax.inputs import transforms
+from sor_jax.inputs.augment import View, bounds, visible, whole_view
+from sor_jax.inputs.outline import edges_of
+
+
+def pad_image(photograph: np.ndarray, *, canvas_hw: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The image arrays of sor_jax.inputs.loader without their batch axis, no ground truth.
+
+    Takes u8[h, w, 3] RGB of any size. Stacked over photographs they are the fields of
+    sor_jax.structures.Images.
+    """
+    hw = transforms.fitted_hw(photograph.shape[:2], canvas_hw)
+    padded = empty_image(canvas_hw=canvas_hw)
+    padded["image"][: hw[0], : hw[1]] = transforms.resize_image(photograph, hw)
+    padded["valid_hw"][:] = hw
+    padded["valid"][()] = True
+    return padded
+
+
+def pad_record(
+    record: Record,
+    *,
+    canvas_hw: tuple[int, int],
+    max_objects: int,
+    max_edges: int = 0,
+    flip: bool = False,
+    targets: str = "ranked",
+    view: View | None = None,
+) -> dict[str, np.ndarray]:
+    """The arrays of sor_jax.inputs.loader without their batch axis.
+
+    Ground truth are the objects of `target_indices`; of more than `max_objects` of them the first
+    (the most salient) are kept. Left out, and counted, are also objects whose box is empty once it
+    is cut to the photograph. An object whose polygons have more edges than `max_edges` is given by
+    its mask alone.
+
+    `view` is what is seen of the photograph, None for all of it. An object that it cuts keeps the
+    mask and the box of what is left, one of which too little is left is background, and the ranks
+    of the others close up.
+    """
+    photo_hw = record.image.shape[:2]
+    resized_hw, top, left, hw = view or whole_view(photo_hw, canvas_hw)
+    boxes = transforms.resize_boxes(record.boxes, photo_hw, resized_hw)
+    wanted = target_indices(record, targets)
+    kept = wanted[(boxes[wanted, 2:] > boxes[wanted, :2]).all(axis=1)]
+    kept = kept if view else kept[:max_objects]
+    masks = decode_masks([record.masks[index] for index in kept], photo_hw)
+    masks = transforms.resize_masks(masks, resized_hw)
+    image = transforms.resize_image(record.image, resized_hw)
+    boxes, classes = boxes[kept], rank_classes(record.rank_order[kept])
+    is_cut = np.zeros(len(kept), bool)
+    if view:
+        image = image[top : top + hw[0], left : left + hw[1]]
+        seen, boxes, masks, is_cut = _cut(boxes, masks, view)
+        kept, classes = kept[seen][:max_objects], classes[seen]
+        ranked = classes != NO_RANK
+        classes[ranked] = NUM_RANKS - 1 - np.arange(ranked.sum())
+        boxes, masks, is_cut, classes = (x[: len(kept)] for x in (boxes, masks, is_cut, classes))
+    if flip:
+        image, masks = image[:, ::-1], masks[:, :, ::-1]
+        boxes = transforms.flip_boxes(boxes, hw[1])
+    padded = empty_image(canvas_hw=canvas_hw, max_objects=max_objects, max_edges=max_edges)
+    padded["image"][: hw[0], : hw[1]] = image
+    padded["valid_hw"][:] = hw
+    padded["valid"][()] = True
+    padded["gt_boxes"][: len(kept)] = boxes
+    padded["gt_valid"][: len(kept)] = True
+    padded["gt_rank_class"][: len(kept)] = classes
+    padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
+    padded["objects_left_out"][()] = len(wanted) - len(kept)
+    for slot, index in enumerate(kept):
+        if is_cut[slot]:
+            continue
+        parts = [transforms.resize_points(p, photo_hw, resized_hw) for p in record.polygons[index]]
+        parts = [part - np.float32([left, top]) for part in parts] if view else parts
+        parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
+        _write_outline(padded, slot, *edges_of(parts))
+    return padded
+
+
+def _cut(boxes: np.ndarray, masks: np.ndarray, view: View):
+    """Which objects a view shows, their boxes and masks in it, and which of them it cuts."""
+    before = np.count_nonzero(masks, axis=(1, 2))
+    masks = masks[:, view.top : view.top + view.hw[0], view.left : view.left + view.hw[1]]
+    boxes = boxes - np.float32([view.left, view.top] * 2)
+    inside = np.clip(boxes, 0, np.float32([view.hw[1], view.hw[0]] * 2))
+    seen = visible(masks, before) & (inside[:, 2:] > inside[:, :2]).all(axis=1)
+    is_cut = (inside != boxes).any(axis=1)[seen]
+    boxes, masks = inside[seen], masks[seen]
+    # The box of what is left of a mask; an object that is too small for one pixel is not cut.
+    redraw = is_cut & masks.any(axis=(1, 2))
+    boxes[redraw] = bounds(masks[redraw])
+    return seen, boxes, masks, is_cut
+
+
+def _write_outline(padded, slot, edges, part):
+    if len(edges) <= padded["gt_edges"].shape[1]:
+        padded["gt_edges"][slot, : len(edges)] = edges
+        padded["gt_edge_part"][slot, : len(edges)] = part
+        padded["gt_edge_valid"][slot, : len(edges)] = True
+
+
+def empty_image(
+    *, canvas_hw: tuple[int, int], max_objects: int | None = None, max_edges: int = 0
+) -> dict[str, np.ndarray]:
+    """A filler: no object, not valid, its black photograph as large as the input.
+
+    Without `max_objects` it has no ground truth.
+    """
+    images = {
+        "image": np.zeros((*canvas_hw, 3), np.uint8),
+        "valid_hw": np.array(canvas_hw, np.int32),
+        "valid": np.array(False),
+    }
+    if max_objects is None:
+        return images
+    return images | {
+        "gt_boxes": np.zeros((max_objects, 4), np.float32),
+        "gt_valid": np.zeros(max_objects, bool),
+        "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
+        "gt_masks": np.zeros((max_objects, *canvas_hw), np.uint8),
+        "gt_edges": np.zeros((max_objects, max_edges, 4), np.float32),
+        "gt_edge_part": np.zeros((max_objects, max_edges), np.int32),
+        "gt_edge_valid": np.zeros((max_objects, max_edges), bool),
+        "objects_left_out": np.array(0, np.int32),
+    }

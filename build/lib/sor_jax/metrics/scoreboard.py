@@ -1,0 +1,144 @@
+"""Every metric of a data set, image by image: only compact results are kept."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sor_jax.metrics.ap import AveragePrecision, Found, Objects
+from sor_jax.metrics.f_measure import f_measure_image
+from sor_jax.metrics.mae import mae_image
+from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
+from sor_jax.metrics.sor import matched_values, rank_map, sor_image, sor_summary
+
+
+class Truth(NamedTuple):
+    """What people say of one photograph: its n objects, in the file's order."""
+
+    grey: np.ndarray | None  # u8[h, w] the data set's grey map, None where it has none
+    xyxy: np.ndarray  # f[n, 4] in pixels of the photograph
+    encoded: list[dict]  # n masks as COCO run-length encodings
+    masks: np.ndarray  # bool[n, h, w] the same masks
+    rank_order: np.ndarray  # f[n] the file's values, larger = more salient
+    rank_class: np.ndarray  # i[n] 4 = most salient .. 0, below 0 = not known
+
+    def with_ranks(self) -> "Truth":
+        """The objects whose rank is known."""
+        kept = np.flatnonzero(self.rank_class >= 0)
+        encoded = [self.encoded[index] for index in kept]
+        order, classes = self.rank_order[kept], self.rank_class[kept]
+        return Truth(self.grey, self.xyxy[kept], encoded, self.masks[kept], order, classes)
+
+
+class Prediction(NamedTuple):
+    """What a model says of one photograph: p detections, r of them with a rank."""
+
+    xyxy: np.ndarray  # f[p, 4] in pixels of the photograph, inside it
+    score: np.ndarray  # f[p] orders the boxes
+    mask_score: np.ndarray  # f[p] orders the masks
+    encoded: list[dict]  # p masks as COCO run-length encodings
+    ranked: np.ndarray  # i[r] which detections have a rank, in their order
+    masks: np.ndarray  # bool[r, h, w] masks of these
+    rank_class: np.ndarray  # i[r] 4 = most salient .. 0
+
+    def rank_map(self) -> np.ndarray:
+        """u8[h, w], see `sor_jax.metrics.sor.rank_map`."""
+        return rank_map(self.masks, self.rank_class)
+
+
+class Scored(NamedTuple):
+    """What a scoreboard keeps of one photograph."""
+
+    row: dict
+    hw: tuple[int, int]
+    objects: Objects
+    found: Found
+
+
+class Scoreboard:
+    """Collects photographs, then gives the numbers of the data set.
+
+    Attributes:
+      images: the photographs so far, Scored; those of another scoreboard may be put among them.
+    """
+
+    def __init__(self):
+        self.images: list[Scored] = []
+
+    def add(self, truth: Truth, prediction: Prediction) -> dict:
+        """Scores one photograph, see `score`; returns its row."""
+        self.images.append(score(truth, prediction))
+        return self.images[-1].row
+
+    def result(self) -> dict[str, float | int | None]:
+        """The numbers of all photographs so far, in the order of reports; None = undefined."""
+        precision = AveragePrecision()
+        for image in self.images:
+            precision.add(image.hw, image.objects, image.found)
+        return summary([image.row for image in self.images]) | precision.result()
+
+
+def score(truth: Truth, prediction: Prediction) -> Scored:
+    """Scores one photograph.
+
+    Its row has mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear and ndcg_exp; None where
+    a metric is undefined for it. SA-SOR and the F-measure see the detections that have a rank,
+    scored by it; MAE, SOR and nDCG see the rank map; AP sees every detection. Order is judged among
+    the objects whose rank is known. Where none is, all objects count as to be matched, and rho is
+    None.
+    """
+    everything, truth = truth, truth.with_ranks()
+    pred_map = prediction.rank_map()
+    rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
+    iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
+    ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
+    row = {
+        "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
+        "rho": rho,
+        "matched": matched,
+        "objects": len(truth.masks),
+        "sa_sor": sa_sor_image(iou, prediction.rank_class, truth.rank_order),
+        "f_measure": f_measure_image(
+            prediction.masks, prediction.rank_class, truth.masks, truth.rank_order
+        ),
+        "ndcg_linear": ndcg[0],
+        "ndcg_exp": ndcg[1],
+    }
+    if not len(truth.masks):
+        values = matched_values(pred_map, everything.masks)
+        row["matched"] = sum(value is not None for value in values)
+        row["objects"] = len(values)
+    found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
+    objects = Objects(everything.xyxy, everything.encoded)
+    return Scored(row, pred_map.shape, objects, found)
+
+
+_MEANS = ("sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
+_ROW = ("mae", "rho", "matched", "objects", *_MEANS)
+
+
+def summary(rows: Sequence[dict]) -> dict[str, float | int | None]:
+    """The numbers of a data set from those of its photographs, in the order of reports.
+
+    Args:
+      rows: mae, rho, matched and objects of each photograph, and what all of them have of sa_sor,
+        f_measure, ndcg_linear and ndcg_exp; without a row all of these are undefined.
+
+    Returns:
+      mae, those of sor_summary, and the means of the others; None = undefined.
+    """
+    column = {name: [row[name] for row in rows] for name in (rows[0] if rows else _ROW)}
+    return {
+        "mae": mean_defined(column["mae"]),
+        **sor_summary(column["rho"], column["matched"], column["objects"]),
+        **{name: mean_defined(column[name]) for name in _MEANS if name in column},
+    }
+
+
+def mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:
+    """f[n, p] from run-length encodings."""
+    if not objects or not predictions:
+        return np.zeros((len(objects), len(predictions)))
+    return np.asarray(coco_mask.iou(objects, predictions, [0] * len(predictions)))

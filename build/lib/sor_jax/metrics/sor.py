@@ -1,0 +1,128 @@
+"""Rank maps, and SOR: how well the order of the painted objects follows the order of the true ones.
+
+SOR is Spearman's rho per image, averaged over the images where at least one object is matched, then
+moved to 0..1. An image with one matched object counts as 1, so missing objects raises SOR:
+`sor_multi` and `objects_matched` stand beside it everywhere. Protocol: the ASSR benchmark's.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(5))
+"""153 178 204 229 255: the grey of rank class 0..4 (4 = most salient)."""
+
+
+def rank_map(masks: np.ndarray, rank_class: np.ndarray) -> np.ndarray:
+    """Paints the ranked objects, the larger first, so that the smaller end on top.
+
+    Args:
+      masks: bool[n, h, w]; n may be 0.
+      rank_class: i[n], 4 = most salient .. 0; an object below 0 has no rank and is not painted.
+
+    Returns:
+      u8[h, w]: 255 229 204 178 153 for classes 4..0, 0 elsewhere. Equal areas: the later on top.
+    """
+    painted = np.zeros(masks.shape[1:], np.uint8)
+    areas = np.count_nonzero(masks, axis=(1, 2))
+    for index in np.argsort(-areas, kind="stable"):
+        if rank_class[index] >= 0:
+            painted[masks[index]] = GREY_OF_CLASS[rank_class[index]]
+    return painted
+
+
+def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:
+    """The grey that each object takes from a rank map.
+
+    It is the most frequent non-zero grey inside the object (equally frequent: the smallest) where
+    more than int(0.5 * pixels of the object) are non-zero, else None.
+
+    Args:
+      pred_map: u8[h, w] or u16[h, w].
+      masks: bool[n, h, w].
+    """
+    values = []
+    for mask in masks:
+        counts = np.bincount(pred_map[mask], minlength=256)
+        painted = counts[1:].sum()
+        is_matched = painted > int(0.5 * counts.sum())
+        values.append(int(counts[1:].argmax()) + 1 if is_matched else None)
+    return values
+
+
+def mean_values(pred_map: np.ndarray, masks: np.ndarray) -> list[float | None]:
+    """As matched_values, for maps of any greys: the mean inside the object, None where it is 0."""
+    return [float(pred_map[mask].mean()) if pred_map[mask].any() else None for mask in masks]
+
+
+def sor_image(
+    pred_map: np.ndarray, masks: np.ndarray, own_values: np.ndarray
+) -> tuple[float | None, int]:
+    """Spearman's rho of one image, and how many of its objects are matched.
+
+    Args:
+      pred_map: u8[h, w], the predicted rank map.
+      masks: bool[n, h, w], the ranked objects.
+      own_values: f[n], larger = more salient.
+
+    Returns:
+      (rho, matched). rho is 1 for exactly one matched object (by convention) and None where it is
+      undefined: no matched object, or one side constant.
+    """
+    return agreement(matched_values(pred_map, masks), own_values)
+
+
+def agreement(
+    values: Sequence[float | None], own_values: Sequence[float]
+) -> tuple[float | None, int]:
+    """As sor_image, from the values that the n objects take from a map, None = none."""
+    pairs = [
+        (own, value) for own, value in zip(own_values, values, strict=True) if value is not None
+    ]
+    if not pairs:
+        return None, 0
+    if len(pairs) == 1:
+        return 1.0, 1
+    from scipy.stats import rankdata  # slow to import, and rank maps do without
+
+    own, predicted = np.asarray(pairs, np.float64).T
+    return pearson(rankdata(own), rankdata(predicted)), len(pairs)
+
+
+def pearson(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Pearson's r of two f[n], None where a side is constant or empty."""
+    if a.size == 0 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
+
+
+def sor_summary(
+    rho: Sequence[float | None], matched: Sequence[int], num_objects: Sequence[int]
+) -> dict[str, float | int | None]:
+    """SOR over a data set from what `sor_image` gave; three values per image, in any order.
+
+    Args:
+      rho: one per image, None = undefined (the image is not used).
+      matched: matched objects of each image.
+      num_objects: ranked objects of each image.
+
+    Returns:
+      sor (0..1, None without a used image), images_used, images, sor_multi (the same over images
+      with two or more matched objects), multi_images, objects_matched, objects.
+    """
+    used = [r for r in rho if r is not None]
+    multi = [r for r, n in zip(rho, matched, strict=True) if r is not None and n >= 2]
+    return {
+        "sor": _to_unit(used),
+        "images_used": len(used),
+        "images": len(rho),
+        "sor_multi": _to_unit(multi),
+        "multi_images": len(multi),
+        "objects_matched": int(sum(matched)),
+        "objects": int(sum(num_objects)),
+    }
+
+
+def _to_unit(rho: list[float]) -> float | None:
+    return (float(np.mean(rho)) + 1) / 2 if rho else None

@@ -1,0 +1,228 @@
+"""A photograph -> Ranking: the model loaded once, compiled once, asked as often as one likes."""
+
+import functools
+import os
+import pathlib
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from sor_jax import platform, pretrained
+from sor_jax.inputs.transforms import fitted_hw, resize_image
+from sor_jax.photograph import Photograph, read_photograph
+
+if TYPE_CHECKING:
+    from sor_jax.ranking import Ranking
+
+RANKS = 5
+
+
+def load(
+    model: str | os.PathLike = pretrained.DEFAULT,
+    *,
+    top: int = RANKS,
+    threshold: float | None = None,
+    rank_rule: str | None = None,
+    batch_size: int | None = None,
+) -> "Ranker":
+    """A ranker of photographs.
+
+    Of shipped and converted weights only their own folder is read. Where jax has not been imported
+    yet, compiled programs are kept in a cache on disk, see sor_jax.platform; the first photograph
+    of a new model or another machine takes seconds longer than the others.
+
+    Args:
+      model: the name of a shipped model, a folder of converted or exported weights, or the workdir
+        of a training run (its best checkpoint) or one checkpoint in it.
+      top: at most so many objects a photograph, those that are seen first; 1..5.
+      threshold: the probability above which a region is taken for an object, 0..1; None is the
+        model's own. Lower finds more objects, and more that are none. Ranks are given among those
+        that are found.
+      rank_rule: "sequential" (the paper's: rank 1 to the region most probable to be first, then
+        rank 2, ..) or "expected" (by the mean of a region's rank); None is the model's own.
+      batch_size: photographs in one run of the compiled program; None is 1 on a CPU and 8 on an
+        accelerator.
+
+    Raises:
+      FileNotFoundError: there is no such model or folder.
+      ValueError: the folder is damaged, holds no whole model, or an argument cannot be used.
+    """
+    if not 1 <= top <= RANKS:
+        raise ValueError(f"top is {top}; expected 1..{RANKS}")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+    folder = pretrained.find(model)
+    if "jax" not in sys.modules:
+        platform.configure()
+    from sor_jax.checkpoints.exported import is_exported, read_exported
+
+    if is_exported(folder):
+        exported = read_exported(folder)
+        variables, config, card = exported.variables, exported.config, exported.card
+        _refuse_a_start(folder, card.get("fresh"))
+    else:
+        variables, config = read_trained(folder)
+        card = {}
+    if not config.get("loss", {}).get("weights", {}).get("rank", 1.0):
+        raise ValueError(
+            f"{folder} was trained without ranks (config.loss.weights.rank is 0): it finds "
+            "objects, but what it says of their ranks means nothing"
+        )
+    _set(config, threshold=threshold, rank_rule=rank_rule)
+    name = str(card.get("name") or folder.name)
+    return Ranker(variables, config, name=name, card=card, top=top, batch_size=batch_size)
+
+
+class Ranker:
+    """Finds and ranks the objects of photographs; threads may share it.
+
+    The program is compiled once, at the first photograph, for the one canvas that every photograph
+    is fitted into.
+
+    Attributes:
+      name: of the model.
+      card: what is known of the model, as of its card.json; empty where it has none.
+      canvas_hw: height and width in pixels that photographs are fitted into, aspect kept.
+      top: at most so many objects a photograph.
+      batch_size: photographs in one run.
+    """
+
+    def __init__(
+        self,
+        variables: Any,
+        config,
+        *,
+        name: str = "",
+        card: dict | None = None,
+        top: int = RANKS,
+        batch_size: int | None = None,
+    ):
+        """Of the variables {"params", "frozen"} of the model that a config describes."""
+        import jax
+
+        from sor_jax.build import build_model, build_predict
+
+        self.name, self.card, self.top = name, dict(card or {}), top
+        self.canvas_hw = tuple(config.data.canvas_hw)
+        self.batch_size = batch_size or (1 if jax.default_backend() == "cpu" else 8)
+        self._variables = jax.device_put(variables)
+        self._predict = jax.jit(build_predict(config, build_model(config)))
+        self._first, self._is_compiled = threading.Lock(), False
+
+    @overload
+    def __call__(self, photograph: Photograph) -> "Ranking": ...
+
+    @overload
+    def __call__(self, photographs: Sequence[Photograph]) -> "list[Ranking]": ...
+
+    def __call__(self, photograph):
+        """The Ranking of a photograph, or the list of those of a list.
+
+        Args:
+          photograph: a path, the bytes of an image file, a Pillow image, an array u8[H, W, 3], or
+            a list or tuple of these, which is computed in batches.
+
+        Raises:
+          ValueError, OSError, TypeError: see `read_photograph`; of a list the first that fails.
+        """
+        if isinstance(photograph, list | tuple):
+            named = [(read_photograph(one), _name_of(one)) for one in photograph]
+            return [
+                ranking for part in _parts(named, self.batch_size) for ranking in self.rank(part)
+            ]
+        return self.rank([(read_photograph(photograph), _name_of(photograph))])[0]
+
+    def rank(self, named: Sequence[tuple[np.ndarray, str]]) -> "list[Ranking]":
+        """The Rankings of at most `batch_size` photographs (u8[H, W, 3], name), in one run."""
+        from sor_jax.decode.paste import paste
+        from sor_jax.ranking import ranking_of
+
+        canvases, sizes = self._on_canvas([image for image, _ in named])
+        detections = self._run(canvases, sizes, len(named))
+        rankings = []
+        for slot, (image, name) in enumerate(named):
+            found = paste(detections, slot, sizes[slot], image.shape[:2])
+            rankings.append(ranking_of(found, image, top=self.top, name=name, model=self.name))
+        return rankings
+
+    def __repr__(self) -> str:
+        height, width = self.canvas_hw
+        return f"Ranker({self.name}, {height}x{width}, top {self.top})"
+
+    def _on_canvas(self, images: Sequence[np.ndarray]):
+        """u8[B, H, W, 3] with the photographs at the top left, and their i32[B, 2] sizes there."""
+        canvases = np.zeros((self.batch_size, *self.canvas_hw, 3), np.uint8)
+        sizes = np.tile(np.array(self.canvas_hw, np.int32), (self.batch_size, 1))
+        for slot, image in enumerate(images):
+            height, width = sizes[slot] = fitted_hw(image.shape[:2], self.canvas_hw)
+            canvases[slot, :height, :width] = resize_image(image, (height, width))
+        return canvases, sizes
+
+    def _run(self, canvases, sizes, count):
+        import jax
+
+        from sor_jax.structures import Images
+
+        valid = np.arange(self.batch_size) < count
+        images = Images(image=canvases, valid_hw=sizes, valid=valid)
+        if self._is_compiled:
+            return jax.device_get(self._predict(self._variables, images))
+        with self._first:  # or every thread would compile
+            detections = jax.device_get(self._predict(self._variables, images))
+            self._is_compiled = True
+        return detections
+
+
+def read_trained(folder: str | os.PathLike) -> tuple[Any, Any]:
+    """Variables and config of a training run, or of one of its checkpoints."""
+    import jax
+
+    from sor_jax.build import build_model, init_variables
+    from sor_jax.checkpoints.exported import read_config
+    from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
+    from sor_jax.checkpoints.saved import FOLDER
+    from sor_jax.checkpoints.weights import load_variables
+
+    workdir = folder = pathlib.Path(folder).absolute()
+    if workdir.parent.name == FOLDER:
+        workdir = workdir.parents[1]
+    config = read_config(workdir)
+    provenance = read_provenance(folder)
+    _refuse_a_start(folder, provenance and provenance.fresh)
+    config = with_normalisation(config, provenance)
+    config.init_from = str(folder)  # so that nobody warns of a start without weights
+    start = functools.partial(init_variables, build_model(config), config)
+    return load_variables(folder, jax.eval_shape(start, jax.random.key(0))), config
+
+
+def _refuse_a_start(folder, fresh) -> None:
+    if fresh:
+        raise ValueError(
+            f"{folder} is a start for training, not a whole model: it lacks "
+            f"{', '.join(list(fresh)[:4])}, .."
+        )
+
+
+def _set(config, *, threshold, rank_rule):
+    if threshold is not None:
+        is_dense = config.model.detector == "centermask"
+        test = config.model.proposals.test if is_dense else config.model.rcnn.test
+        test.class_threshold = float(threshold)
+    if rank_rule is not None:
+        if rank_rule not in ("sequential", "expected"):
+            raise ValueError(f"rank_rule is {rank_rule!r}; expected 'sequential' or 'expected'")
+        config.model.rank_rule = rank_rule
+        config.reference.rank_over_regions = False
+
+
+def _name_of(photograph: Photograph) -> str:
+    return str(photograph) if isinstance(photograph, str | os.PathLike) else ""
+
+
+def _parts(items: Sequence, size: int) -> Iterable[Sequence]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,225 @@
+"""What belongs to one run: its workdir, the signals that end it, the record of its starts."""
+
+import contextlib
+import difflib
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import jax
+from ml_collections import ConfigDict
+
+from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
+from sor_jax.config import flatten, read_saved
+from sor_jax.distributed.hosts import is_primary
+from sor_jax.files import write_whole
+
+LOCK = ".lock"
+DATA = "data"
+# What may change on the way: how long and how often, and what the machine needs; none of them
+# changes a step.
+FREE = {
+    "data": ("cache_dir", "num_workers"),
+    "train": (
+        "steps",
+        "log_every",
+        "eval_every",
+        "checkpoint_every",
+        "profile_steps",
+        "accumulate",
+        "remat",
+        "on_nonfinite",
+        "max_skipped_steps",
+    ),
+    "eval": ("split", "at_start", "batch_size", "max_images", "best_metric"),
+}
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ENVIRONMENT = "environment.jsonl"
+PACKAGES = ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow"]
+PACKAGES += ["pycocotools"]
+VARIABLES = ["XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE"]
+VARIABLES += ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+SETTINGS = ["jax_default_matmul_precision", "jax_enable_x64", "jax_threefry_partitionable"]
+SETTINGS += ["jax_default_prng_impl"]
+
+
+@contextlib.contextmanager
+def claim(
+    workdir: pathlib.Path, config: ConfigDict, *, data: str = "", force: Sequence[str] = ()
+) -> Iterator[None]:
+    """Holds a workdir, made where it is missing; the system lets go of it with the process.
+
+    Writes config.json. Of several processes of a run the primary acts for all.
+
+    Args:
+      workdir: RuntimeError where another process holds it.
+      config, data: ValueError where its checkpoints come from another config, or from a data set
+        of another content (`data`, a fingerprint; "" where there is none to compare).
+      force: names of fields that may differ all the same, "data" for the content.
+    """
+    if not is_primary():
+        yield
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise RuntimeError(
+                f"{workdir} is in use by {lock.read() or 'another process'}: wait for its end, or "
+                "take another workdir"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        check_force(config, force)
+        if steps_in(workdir / FOLDER):
+            check_same_run(workdir, config, data=data, force=force)
+        write_whole(workdir / CONFIG, config.to_json_best_effort(indent=1) + "\n")
+        yield
+
+
+def check_force(config: ConfigDict, force: Sequence[str]) -> None:
+    """Raises ValueError for a name in `force` that is neither a field nor "data"."""
+    known = flatten(config.to_dict())
+    for name in force:
+        if name != DATA and name not in known:
+            near = difflib.get_close_matches(name, [*known, DATA], n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(
+                f"--force={name} is no field of the config{meant} Give the names of what may "
+                f"differ, such as optim.learning_rate, or {DATA} for the data set's content"
+            )
+
+
+def check_same_run(
+    workdir: pathlib.Path, config: ConfigDict, *, data: str = "", force: Sequence[str] = ()
+) -> None:
+    """Raises ValueError with what differs from the config and the data that made the workdir."""
+    path = workdir / CONFIG
+    before = read_saved(path) if path.exists() else {}
+    now = flatten(json.loads(config.to_json_best_effort()))
+    # A field that only one of them has came, or went, with another version of the program.
+    differing = {
+        name: f"config.{name} was {before[name]!r}, now {now[name]!r}"
+        for name in before
+        if name in now and before[name] != now[name] and name not in _FREE
+    }
+    data_before = next(
+        (start["data"] for start in reversed(_starts(workdir)) if "data" in start), ""
+    )
+    if data and data_before:
+        # The same data may have moved; other data are told here.
+        differing.pop("data.root", None)
+        if _shares(before) == _shares(now):
+            differing.pop("data.mixture", None)
+        if data != data_before:
+            differing[DATA] = f"the data set's content was {data_before}, now {data}"
+    refused = [name for name in differing if name not in force]
+    if refused:
+        lines = "\n".join(f"  {differing[name]}" for name in refused)
+        raise ValueError(
+            f"{workdir} was made by another config or other data:\n{lines}\nTake a new workdir, or "
+            f"what made this one; to go on with these changes: --force={','.join(differing)}"
+        )
+
+
+def _shares(fields: dict) -> list:
+    """Weight and targets of each set of a mixture, whatever folders the sets lie in."""
+    return [list(entry[1:]) for entry in fields.get("data.mixture") or ()]
+
+
+_FREE = {f"{section}.{name}" for section, names in FREE.items() for name in names}
+
+
+class StopRequest:
+    """Turns SIGTERM and SIGINT, while its `with` block runs, into a flag that the loop looks at.
+
+    The first signal sets `requested`; a second one ends the process at once. Outside the main
+    thread, where Python delivers no signals, `requested` stays False.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, _):
+        self.requested = True
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # not Python's, which waits for a call to return
+        name = signal.Signals(number).name
+        print(f"{name}: stopping after this step and saving; again to stop at once", flush=True)
+
+
+def environment() -> dict[str, str | int | None]:
+    """Versions, XLA flags, jax settings and devices of this process's run."""
+    devices = jax.devices()
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        **{name: os.environ.get(name, "") for name in VARIABLES},
+        **{name: str(getattr(jax.config, name, None)) for name in SETTINGS},
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "processes": jax.process_count(),
+    }
+
+
+def record_environment(workdir: pathlib.Path, step: int, *, data: str = "") -> list[str]:
+    """Appends a line about a start behind `step` steps to environment.jsonl, once for a run.
+
+    Args:
+      workdir: holds the file.
+      step: steps done before this start.
+      data: the fingerprint of the training data, "" for none.
+
+    Returns:
+      What differs from the start before, "NAME was OLD, now NEW": from there on numbers may differ
+      in their last digits.
+    """
+    if not is_primary():
+        return []
+    starts, now = _starts(workdir), environment()
+    known = {"data": data} if data else {}
+    start = {"step": step, "started": time.strftime("%Y-%m-%d %H:%M:%S"), **known, **now}
+    lines = "".join(json.dumps(each) + "\n" for each in [*starts, start])
+    write_whole(workdir / ENVIRONMENT, lines)
+    if not starts:
+        return []
+    before = starts[-1]
+    return [
+        f"{name} was {before[name]}, now {value}"
+        for name, value in now.items()
+        if name in before and before[name] != value
+    ]
+
+
+def _starts(workdir: pathlib.Path) -> list[dict]:
+    path = workdir / ENVIRONMENT
+    # What follows the last line's end is nothing, or a line cut short.
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
