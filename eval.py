@@ -36,7 +36,11 @@ _KIND = flags.DEFINE_enum(
     "How maps rank objects: by one grey each, or by the mean inside the true mask.",
 )
 _SPLIT = flags.DEFINE_string("split", "test", "Which split of the data set: train, val or test.")
-_OUT = flags.DEFINE_string("out", None, "Folder for the results [WORKDIR/evaluation/SPLIT].")
+_OUT = flags.DEFINE_string(
+    "out",
+    None,
+    "Folder for the results [WORKDIR/evaluation/SPLIT; of a shipped model results/NAME/SPLIT].",
+)
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of WORKDIR.")
 _GALLERY = flags.DEFINE_integer("gallery", 24, "How many photographs are drawn.", lower_bound=0)
 flags.mark_flags_as_mutual_exclusive(["workdir", "weights", "maps"], required=True)
@@ -57,7 +61,12 @@ def main(argv):
     from sor_jax.evaluation.checkpoint import evaluate_checkpoint
 
     _JOIN()
-    source = os.path.expanduser(_WORKDIR.value or _WEIGHTS.value)
+    if _WEIGHTS.value:
+        source = str(pretrained.find(_WEIGHTS.value))
+        if out is None and _WEIGHTS.value in pretrained.names():  # not into the package
+            out = os.path.join("results", _WEIGHTS.value, _SPLIT.value)
+    else:
+        source = os.path.expanduser(_WORKDIR.value)
     if _WEIGHTS.value in pretrained.names():
         source = str(pretrained.find(source))
         out = out or os.path.join("results", _WEIGHTS.value, _SPLIT.value)
