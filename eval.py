@@ -67,9 +67,6 @@ def main(argv):
             out = os.path.join("results", _WEIGHTS.value, _SPLIT.value)
     else:
         source = os.path.expanduser(_WORKDIR.value)
-    if _WEIGHTS.value in pretrained.names():
-        source = str(pretrained.find(source))
-        out = out or os.path.join("results", _WEIGHTS.value, _SPLIT.value)
     with cluster.ends_with_error():
         evaluate_checkpoint(
             run_config(flags.FLAGS["config"], source),
