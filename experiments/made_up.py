@@ -1,14 +1,6 @@
-"""Made-up inputs that cost what photographs cost, under untrained weights.
+"""Made-up inputs that cost what photographs cost: numpy only."""
 
-What the heads cost depends on how many regions they see, and an untrained detector finds none.
-"""
-
-import dataclasses
-
-import jax
 import numpy as np
-
-from sor_jax.structures import Boxes, Proposals
 
 # Sides in parts of the photograph's: quantiles of the 1,300 ranked objects of PASCAL-S, train.
 _SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -56,41 +48,16 @@ def made_up_batch(batch_size: int, canvas_hw, max_objects: int, max_edges: int) 
     return batch
 
 
-def with_regions(objective, gt_boxes: Boxes, count: int):
-    """The objective with jittered copies of an image's objects as its last `count` proposals.
+def jittered(xyxy: np.ndarray, valid: np.ndarray, count: int) -> np.ndarray:
+    """f32[B, count, 4]: copies of an image's valid boxes in turn, moved by up to 8 % of a side.
 
-    Args:
-      objective: of any detector. It finds its own proposals all the same, at their cost.
-      gt_boxes: [B, M] of the one batch that it will see, with an object in every image.
-      count: how many; at most the proposals of an image.
+    Stands for a trained detector's proposals: what the heads cost depends on how many regions they
+    see, and an untrained detector finds next to none. Each image [B, M, 4] has a valid box.
     """
-    xyxy, valid = np.asarray(gt_boxes.xyxy), np.asarray(gt_boxes.valid)
     rng = np.random.default_rng(0)
     copies = np.zeros((len(xyxy), count, 4), np.float32)
     for image, (real, is_real) in enumerate(zip(xyxy, valid, strict=True)):
         chosen = np.resize(real[is_real], (count, 4))
         side = np.tile(chosen[:, 2:] - chosen[:, :2], 2)
         copies[image] = chosen + rng.uniform(-0.08, 0.08, (count, 4)) * side
-
-    @dataclasses.dataclass(frozen=True)
-    class WithRegions(type(objective)):
-        def propose(self, *args):
-            found = super().propose(*args)
-            xyxy = found.boxes.xyxy.at[:, -count:].set(copies)
-            boxes = Boxes(xyxy, found.boxes.valid.at[:, -count:].set(True))
-            return Proposals(boxes, found.score)
-
-    fields = dataclasses.fields(objective)
-    return WithRegions(**{field.name: getattr(objective, field.name) for field in fields})
-
-
-def eager(params):
-    """Untrained parameters whose FCOS finds as many boxes as it may, some 6 strides wide."""
-
-    def raised(path, x):
-        name = "/".join(str(key.key) for key in path)
-        if name.endswith("fcos/box/bias"):
-            return x + 3.0
-        return x + 5.0 if name.endswith("class_logit/bias") else x
-
-    return jax.tree_util.tree_map_with_path(raised, params)
+    return copies

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from experiments.flops import peak_flops
-from experiments.made_up import made_up_batch, with_regions
-from experiments.timer import Timer
+from experiments.made_up import made_up_batch
+from experiments.timer import Timer, with_regions
 from sor_jax.inputs.pad import empty_image
 from sor_jax.structures import Boxes, Proposals
 from tests.small import small_config
