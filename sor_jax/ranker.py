@@ -12,19 +12,18 @@ import numpy as np
 
 from sor_jax import platform, pretrained
 from sor_jax.inputs.transforms import fitted_hw, resize_image
+from sor_jax.metrics.sor import NUM_RANKS
 from sor_jax.photograph import Photograph, read_photograph
 
 if TYPE_CHECKING:
     from sor_jax.decode.paste import PhotoDetections
     from sor_jax.ranking import Ranking
 
-RANKS = 5
-
 
 def load(
     model: str | os.PathLike = pretrained.DEFAULT,
     *,
-    top: int = RANKS,
+    top: int = NUM_RANKS,
     threshold: float | None = None,
     rank_rule: str | None = None,
     batch_size: int | None = None,
@@ -53,8 +52,8 @@ def load(
       FileNotFoundError: there is no such model or folder.
       ValueError: the folder is damaged, holds no whole model, or an argument cannot be used.
     """
-    if not 1 <= top <= RANKS:
-        raise ValueError(f"top is {top}; expected 1..{RANKS}")
+    if not 1 <= top <= NUM_RANKS:
+        raise ValueError(f"top is {top}; expected 1..{NUM_RANKS}")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
     if batch_size is not None and batch_size < 1:
@@ -102,7 +101,7 @@ class Ranker:
         *,
         name: str = "",
         card: dict | None = None,
-        top: int = RANKS,
+        top: int = NUM_RANKS,
         batch_size: int | None = None,
     ):
         """Of the variables {"params", "frozen"} of the model that a config describes."""

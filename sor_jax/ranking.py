@@ -9,10 +9,8 @@ from PIL import Image
 
 from sor_jax.crop import best_window, parse_aspect
 from sor_jax.decode.paste import Crop, PhotoDetections, paste_crop
-from sor_jax.metrics.sor import rank_map
+from sor_jax.metrics.sor import NUM_RANKS, rank_map
 from sor_jax.visualize import ranked_overlay
-
-NUM_RANKS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ class 0 the fifth; people are shown rank = 5 - class. What lies in a padded slot
 import flax.struct
 import jax
 
-NUM_RANKS = 5
-NO_RANK = -1
+from sor_jax.metrics.sor import NO_RANK as NO_RANK
+from sor_jax.metrics.sor import NUM_RANKS as NUM_RANKS
 
 
 @flax.struct.dataclass

@@ -6,13 +6,13 @@ import json
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.checks import RANK_VALUES, check_annotation
+from sor_jax.datasets.checks import check_annotation
 from sor_jax.datasets.features import NO_GREY
 from sor_jax.datasets.images import decode_grey, decode_image
 from sor_jax.datasets.masks import to_parts, to_rle
+from sor_jax.metrics.sor import NO_RANK as NO_RANK
+from sor_jax.metrics.sor import NUM_RANKS as NUM_RANKS
 
-NUM_RANKS = len(RANK_VALUES)
-NO_RANK = -1
 TARGETS = ("ranked", "all")
 
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(5))
+NUM_RANKS = 5
+NO_RANK = -1
+GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(NUM_RANKS))
 """153 178 204 229 255: the grey of rank class 0..4 (4 = most salient)."""
 
 
