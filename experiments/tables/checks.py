@@ -1,12 +1,12 @@
 """Controlled checks of a trained model: does what raises salience raise its rank score?
 
-    python -m experiments.tables.checks --config configs/demo.py --workdir runs/demo
-    python -m experiments.tables.checks --config configs/tables.py:detection,lite,scenes \
-        --workdir runs/reproduce/lite-scenes/detection/seed0 --shrink 2 \
+    python -m experiments.tables.checks --workdir runs/demo
+    python -m experiments.tables.checks --shrink 2 \
+        --workdir runs/reproduce/lite-scenes/detection/seed0 \
         --branch runs/reproduce/lite-scenes/branches/ppa/seed0.npz
 
-An object of a drawn scene moves to the middle, grows, or loses a neighbour that is like it. Writes
-OUT/checks.json and OUT/checks.png.
+A run is checked with its own config, as by eval.py. An object of a drawn scene moves to the middle,
+grows, or loses a neighbour that is like it. Writes OUT/checks.json and OUT/checks.png.
 """
 
 import pathlib
@@ -22,7 +22,11 @@ from sor_jax import commands, platform
 from sor_jax.files import write_json
 from sor_jax.structures import NUM_RANKS
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The config of the model.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    str(commands.ROOT / "configs" / "base.py"),
+    "For a model that has no config.json.",
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of its training.")
 _BRANCH = flags.DEFINE_string("branch", None, "A ranking branch in place of the model's own.")
 _SHRINK = flags.DEFINE_integer("shrink", 1, "As the branch was trained with.")
@@ -156,9 +160,10 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
 
     from experiments.tables.shared import load_tree
+    from sor_jax.checkpoints.run_config import run_config
     from sor_jax.evaluation.checkpoint import trained_variables
 
-    config, out = _CONFIG.value, pathlib.Path(_OUT.value)
+    config, out = run_config(flags.FLAGS["config"], _WORKDIR.value), pathlib.Path(_OUT.value)
     variables = trained_variables(config, _WORKDIR.value)
     branch = load_tree(pathlib.Path(_BRANCH.value)) if _BRANCH.value else None
     scores_of = scorer(config, variables, branch=branch, shrink=_SHRINK.value)
@@ -175,5 +180,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("workdir")
     commands.run(main)
