@@ -28,10 +28,12 @@ IMAGE_HW = jnp.array([HW])
 
 
 def build(model, *, dtype="float32", **ranking):
-    """Our network of the original's model, with other fields of the ranking head."""
+    """Our network of the original's model, with other fields or slips of the ranking head."""
     config = golden.config(model)
     config.train.dtype = dtype
-    config.model.ranking.update(ranking)
+    for name, value in ranking.items():
+        section = config.reference if name in config.reference else config.model.ranking
+        section[name] = value
     return build_model(config)
 
 
