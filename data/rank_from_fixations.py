@@ -9,6 +9,8 @@ import argparse
 import pathlib
 import sys
 
+import numpy as np
+
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import sor_jax
@@ -87,14 +89,18 @@ def _photographs(args) -> tuple[list[Photograph], Detect | None]:
 
 
 def _as_objects(found: PhotoDetections) -> list[dict]:
-    """Detections as ASSR's files have objects, those without a pixel left out."""
+    """Detections as ASSR's files have objects, each in the box of its mask, if it has a pixel."""
     objects = []
     for prob, box in zip(found.mask_prob, found.xyxy, strict=True):
         crop = paste_crop(prob, box, found.photo_hw)
-        if crop.pixels.any():
-            encoded = crop.encode(found.photo_hw)
-            mask = {"size": encoded["size"], "counts": encoded["counts"].decode()}
-            objects.append({"bbox": [round(float(v), 4) for v in box], "segmentation": mask})
+        rows, columns = (np.flatnonzero(crop.pixels.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        encoded = crop.encode(found.photo_hw)
+        mask = {"size": encoded["size"], "counts": encoded["counts"].decode()}
+        start = [crop.left + columns[0], crop.top + rows[0]]
+        end = [crop.left + columns[-1] + 1, crop.top + rows[-1] + 1]
+        objects.append({"bbox": [int(v) for v in (*start, *end)], "segmentation": mask})
     return objects
 
 
