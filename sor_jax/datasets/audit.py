@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from sor_jax.datasets.checks import box_iou
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.record import Record, rank_classes
 
@@ -121,10 +122,7 @@ def box_fit(box: np.ndarray, mask: np.ndarray) -> float:
         return 0.0
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     around = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    low, high = np.maximum(box[:2], around[:2]), np.minimum(box[2:], around[2:])
-    common = np.prod(np.maximum(high - low, 0))
-    union = np.prod(np.maximum(box[2:] - box[:2], 0)) + np.prod(around[2:] - around[:2]) - common
-    return float(common / union)
+    return box_iou(box, around)
 
 
 def picture_hash(image: np.ndarray) -> np.ndarray:

@@ -182,14 +182,15 @@ def _other_format(numbers, extent, photo_hw: tuple[int, int]) -> str | None:
     """How else a box could be read so that it fits its mask."""
     numbers = np.asarray(numbers, float)
     readings = ((name, read(numbers, photo_hw)) for name, read in BOX_FORMATS.items())
-    return next((name for name, box in readings if _iou(box, extent) >= _FITS), None)
+    return next((name for name, box in readings if box_iou(box, extent) >= _FITS), None)
 
 
 def _agrees(box, extent, least_iou: float) -> bool:
-    return np.abs(np.subtract(box, extent)).max() <= _NEAR or _iou(box, extent) >= least_iou
+    return np.abs(np.subtract(box, extent)).max() <= _NEAR or box_iou(box, extent) >= least_iou
 
 
-def _iou(a, b) -> float:
+def box_iou(a, b) -> float:
+    """IoU of two boxes x0 y0 x1 y1; 0 where the first has no area."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     if (a[2:] <= a[:2]).any():
         return 0.0
