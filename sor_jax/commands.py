@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -98,8 +99,7 @@ def is_mendable(error: BaseException) -> bool:
 
 def print_error(error: BaseException) -> None:
     """Prints an error's message on stderr, with the line of a config file that it comes from."""
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    text = text or type(error).__name__
+    text = _text(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
     if _OUT_OF_MEMORY in text:
@@ -117,6 +117,18 @@ def print_error(error: BaseException) -> None:
             text = f"{frame.filename}, line {frame.lineno}: {text}"
             break
     print(f"error: {text}\n(--debug shows where)", file=sys.stderr, flush=True)
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, without the quotes that a KeyError puts around it."""
+    said = error
+    while isinstance(said, KeyError | AttributeError) and said.args:  # ml_collections nests them
+        said = said.args[0]
+    text = str(said) or type(error).__name__
+    name, _, suggestion = text.partition("\n")
+    if isinstance(said, str) and re.fullmatch(r"'?\w+'?", name):
+        text = f"there is no field {name}. {suggestion}".replace("'", "").strip()
+    return text
 
 
 def default_workdir(config: str) -> str:

@@ -33,6 +33,7 @@ _NOT_NEGATIVE = (
     "optim.clip_norm",
 )
 TARGETS = ("ranked", "all")
+_NOT_OF_NUMBERS = ("optim.trainable", "data.mixture")
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
@@ -111,6 +112,12 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if name in fields and not holds(fields[name]):
                 yield name, f"expected {expected}"
 
+    tuples = [name for name, value in fields.items() if isinstance(value, list | tuple)]
+    yield from failing(
+        [name for name in tuples if name not in _NOT_OF_NUMBERS],
+        lambda x: all(isinstance(item, int | float) for item in x),
+        "numbers",
+    )
     yield from failing(_AT_LEAST_ONE, lambda x: x >= 1, "1 or more")
     weights = [name for name in fields if name.startswith("loss.weights.")]
     yield from failing((*_NOT_NEGATIVE, *weights), lambda x: x >= 0, "0 or more")

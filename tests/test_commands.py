@@ -56,11 +56,12 @@ def start(script, *words):
 @pytest.mark.parametrize(
     "words, named",
     [
-        (["--cause=user"], ["data.json: 3 boxes, expected 4; add one"]),
+        (["--cause=user"], ["data.json: 3 boxes, expected 4"]),
         (["--cause=no/such/file"], ["no/such/file: No such file"]),
         (["--config=no_such.py"], ["no_such.py", "there is no file"]),
-        (["--config=configs/demo.py", "--config.seeed=3"], ["Did you mean", "seed"]),
-        (["steps=3"], ["not a flag: steps=3"]),
+        (["--config=configs/demo.py", "--config.seeed=3"], ["no field seeed", 'mean "seed"']),
+        (["--config=configs/demo.py", "--config.zzz=3"], ["no field zzz"]),
+        (["steps=3"], ["steps=3", "--NAME"]),
         (["--config=configs/demo.py", "--config.optim.rate=3"], ["config.optim.learning_rate"]),
         (["--config=broken.py"], ["broken.py, line 3", "lerning_rate"]),
         (["--config=old.py"], ["old.py, line 3", "config.optim.learning_rate"]),

@@ -30,6 +30,8 @@ def changed(name, value):
         ("train.dtype", "float16", "float32, bfloat16"),
         ("eval.best_metric", "sor_mlti", "sor_multi"),
         ("data.canvas_hw", (480,), "(height, width)"),
+        ("data.canvas_hw", ("480", "640"), "numbers"),
+        ("model.ranking.hidden", ("a", "b"), "numbers"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name, value, expected):
