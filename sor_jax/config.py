@@ -1,6 +1,7 @@
 """What a config must hold, checked before anything starts; and the names that fields had before."""
 
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -11,33 +12,16 @@ from ml_collections import ConfigDict
 PATHS = ("init_from", "data.root", "data.cache_dir")
 """Fields that may begin with ~."""
 
-_AT_LEAST_ONE = (
-    "train.batch_size",
-    "train.accumulate",
-    "train.steps",
-    "eval.batch_size",
-    "data.max_objects",
-    "model.roi_slots",
-    "model.pyramid.channels",
-)
-_NOT_NEGATIVE = (
-    "train.log_every",
-    "train.eval_every",
-    "train.checkpoint_every",
-    "train.max_skipped_steps",
-    "eval.max_images",
-    "data.num_workers",
-    "data.max_edges",
-    "optim.weight_decay",
-    "optim.warmup_steps",
-    "optim.clip_norm",
-)
+# Last words of the fields that are 1 or more; all other numbers are 0 or more.
+_SIZES = {"batch_size", "accumulate", "steps", "max_objects", "roi_slots", "channels", "hidden"}
+_SIZES |= {"ffn", "heads", "center_grid", "scale_grid", "max_detections", "max_proposals"}
+_SIZES |= {"pre_nms_top", "sampled_anchors", "sampled_rois"}
 TARGETS = ("ranked", "all")
 _NOT_OF_NUMBERS = ("optim.trainable", "data.mixture")
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
-    "train.dtype": ("float32", "bfloat16"),
+    "train.dtype": ("float32", "bfloat16", "auto"),
     "data.on_error": ("raise", "skip"),
     "data.targets": TARGETS,
     "loss.rank_loss": ("cross_entropy", "pairwise", "listmle"),
@@ -115,12 +99,26 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     tuples = [name for name, value in fields.items() if isinstance(value, list | tuple)]
     yield from failing(
         [name for name in tuples if name not in _NOT_OF_NUMBERS],
-        lambda x: all(isinstance(item, int | float) for item in x),
+        lambda x: all(_is_number(item) for item in x),
         "numbers",
     )
-    yield from failing(_AT_LEAST_ONE, lambda x: x >= 1, "1 or more")
-    weights = [name for name in fields if name.startswith("loss.weights.")]
-    yield from failing((*_NOT_NEGATIVE, *weights), lambda x: x >= 0, "0 or more")
+    numbers = [name for name, value in fields.items() if _is_number(value) and name != "seed"]
+    sizes = [name for name in numbers if name.split(".")[-1] in _SIZES]
+    yield from failing(sizes, lambda x: x >= 1, "1 or more")
+    yield from failing(numbers, lambda x: 0 <= x < math.inf, "0 or more")
+    yield from failing(
+        ("model.ranking.hidden",),
+        lambda x: all(isinstance(width, int) and width >= 1 for width in x),
+        "whole numbers of 1 or more",
+    )
+    pixels = ("model.pixel_mean", "model.pixel_std")
+    yield from failing(pixels, lambda x: len(x) == 3, "three numbers, one a colour")
+    yield from failing(("model.pixel_std",), lambda x: min(x) > 0, "numbers above 0")
+    yield from failing(
+        ("optim.trainable",),
+        lambda x: all(isinstance(part, str) for part in x),
+        "names of parts of the model, such as ('ranking',)",
+    )
     yield from failing(_SHARES, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(("optim.learning_rate",), lambda x: x > 0, "a number above 0")
     yield from failing(("train.ema",), lambda x: 0 <= x < 1, "0 (none) or a decay below 1")
@@ -146,12 +144,16 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_part(entry: Any) -> bool:
     """Whether this is (root, weight, targets) of a mixture."""
     if not isinstance(entry, list | tuple) or len(entry) != 3:
         return False
     root, weight, targets = entry
-    is_weight = isinstance(weight, int | float) and weight > 0
+    is_weight = _is_number(weight) and weight > 0
     return isinstance(root, str) and is_weight and targets in TARGETS
 
 

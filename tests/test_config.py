@@ -5,6 +5,7 @@ import json
 import pytest
 
 from configs import base, demo
+from sor_jax import build
 from sor_jax import config as configs
 from sor_jax.build import rank_rule
 
@@ -32,6 +33,15 @@ def changed(name, value):
         ("data.canvas_hw", (480,), "(height, width)"),
         ("data.canvas_hw", ("480", "640"), "numbers"),
         ("model.ranking.hidden", ("a", "b"), "numbers"),
+        ("model.ranking.hidden", (64, 0), "1 or more"),
+        ("model.fcos.channels", 0, "1 or more"),
+        ("model.ranking.heads", -1, "1 or more"),
+        ("model.rcnn.test.max_detections", 0, "1 or more"),
+        ("model.fcos.depth", -1, "0 or more"),
+        ("optim.weight_decay", float("inf"), "0 or more"),
+        ("model.pixel_std", (1.0, 1.0), "three"),
+        ("model.pixel_std", (1.0, 1.0, 0.0), "above 0"),
+        ("optim.trainable", (3,), "names"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name, value, expected):
@@ -104,3 +114,8 @@ def test_the_originals_rule_of_ranks_is_the_detectors(detector, rule):
     assert rank_rule(config) == "sequential"
     config.reference.rank_over_regions = True
     assert rank_rule(config) == rule
+
+
+@pytest.mark.parametrize("dtype", build.DTYPES)
+def test_every_dtype_that_can_be_built_is_valid(dtype):
+    assert configs.validate(changed("train.dtype", dtype)).train.dtype == dtype
