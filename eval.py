@@ -83,7 +83,7 @@ def score_maps(folder, out):
     from sor_jax.config import validate
     from sor_jax.datasets.source import open_split
     from sor_jax.evaluation.maps import evaluate_maps
-    from sor_jax.metrics.table import table
+    from sor_jax.metrics.scoreboard import table
 
     source = open_split(validate(_CONFIG.value), _SPLIT.value)
     metrics = evaluate_maps(source, folder, kind=_KIND.value, out_dir=out)

@@ -18,7 +18,7 @@ from sor_jax.distributed.hosts import duration, from_all, is_primary, say, takin
 from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
 from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.evaluation.loop import evaluate
-from sor_jax.metrics.table import table
+from sor_jax.metrics.scoreboard import table
 
 
 def evaluate_checkpoint(

@@ -10,8 +10,7 @@ from PIL import Image, ImageOps
 from sor_jax.datasets.record import Record
 from sor_jax.evaluation.gallery import write_metrics
 from sor_jax.evaluation.truth import truth_of
-from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.maps import mae_image, ndcg_image
 from sor_jax.metrics.scoreboard import summary
 from sor_jax.metrics.sor import agreement, matched_values, mean_values
 

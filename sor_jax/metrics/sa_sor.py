@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sor_jax.metrics.places import places
-from sor_jax.metrics.sor import pearson
+from sor_jax.metrics.sor import ascending_ranks, pearson
 
 
 def match_by_iou(iou: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
@@ -32,10 +31,11 @@ def match_by_iou(iou: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
 def sa_sor_image(
     iou: np.ndarray, scores: np.ndarray, own_values: np.ndarray, *, threshold: float = 0.5
 ) -> float | None:
-    """Pearson's r between the objects' own places and the places of the predictions they take.
+    """Pearson's r between the objects' own ranks and those of the predictions they take.
 
-    A taken prediction has the place of its score among all predictions when these outnumber the
-    objects, else among the taken ones; an object without a prediction has 0.
+    Ranks ascend, 1 = least salient. A taken prediction has the rank of its score among all
+    predictions when these outnumber the objects, else among the taken ones; an object without a
+    prediction has 0.
 
     Args:
       iou: f[n, p] mask IoU of the ranked objects with the predictions.
@@ -44,7 +44,7 @@ def sa_sor_image(
       threshold: the least IoU of a match.
 
     Returns:
-      None where the image is left out: fewer than two objects. Else 0 where the predicted places do
+      None where the image is left out: fewer than two objects. Else 0 where the predicted ranks do
       not vary (nothing predicted, too), None where the own ones do not, else r.
     """
     num_objects, num_predictions = iou.shape
@@ -54,12 +54,12 @@ def sa_sor_image(
     hit = taken >= 0
     predicted = np.zeros(num_objects)
     if num_predictions > num_objects:
-        predicted[hit] = places(scores)[taken[hit]]
+        predicted[hit] = ascending_ranks(scores)[taken[hit]]
     else:
-        predicted[hit] = places(np.asarray(scores)[taken[hit]])
+        predicted[hit] = ascending_ranks(np.asarray(scores)[taken[hit]])
     if np.ptp(predicted) == 0:
         return 0.0
-    return pearson(predicted, places(own_values).astype(np.float64))
+    return pearson(predicted, ascending_ranks(own_values).astype(np.float64))
 
 
 def mean_defined(values: Iterable[float | None]) -> float | None:

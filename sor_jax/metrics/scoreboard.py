@@ -1,4 +1,4 @@
-"""Every metric of a data set, image by image: only compact results are kept."""
+"""Every metric of a data set: gathered image by image, in compact form, and shown as a table."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,9 +7,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sor_jax.metrics.ap import AveragePrecision, Found, Objects
-from sor_jax.metrics.f_measure import f_measure_image
-from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
 from sor_jax.metrics.sor import matched_values, rank_map, sor_image, sor_summary
 
@@ -142,3 +140,47 @@ def mask_iou(objects: list[dict], predictions: list[dict]) -> np.ndarray:
     if not objects or not predictions:
         return np.zeros((len(objects), len(predictions)))
     return np.asarray(coco_mask.iou(objects, predictions, [0] * len(predictions)))
+
+
+_LINES = (
+    ("SOR", "sor", "({images_used} images)"),
+    ("SOR multi", "sor_multi", "({multi_images} images with two or more matched objects)"),
+    ("SA-SOR", "sa_sor", ""),
+    ("MAE", "mae", ""),
+    ("F-measure", "f_measure", ""),
+    ("nDCG linear", "ndcg_linear", ""),
+    ("nDCG exp", "ndcg_exp", ""),
+    ("box AP", "box_ap", "(AP50 {box_ap50})"),
+    ("mask AP", "mask_ap", "(AP50 {mask_ap50})"),
+)
+
+
+def table(metrics: dict[str, float | int | None]) -> str:
+    """Lines of `name value (note)`; an undefined value shows as `--`.
+
+    Args:
+      metrics: as `Scoreboard.result` gives them, or some of these.
+    """
+    shown = {name: _text(value) for name, value in metrics.items()}
+    width = max(len(name) for name, _, _ in _LINES)
+    lines = [f"{'images':>{width}} {metrics['images']}"]
+    for name, key, note in _LINES:
+        if key not in metrics:
+            continue
+        lines.append(f"{name:>{width}} {shown[key]} {note.format(**shown)}".rstrip())
+        if key == "sor_multi":
+            matched = "{objects_matched} of {objects} ranked objects".format(**metrics)
+            lines.append(f"{'matched':>{width}} {matched}{_percent(metrics)}")
+    return "\n".join(lines)
+
+
+def _text(value: float | int | None) -> str:
+    if value is None:
+        return "--"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _percent(metrics: dict) -> str:
+    if not metrics["objects"]:
+        return ""
+    return f" ({100 * metrics['objects_matched'] / metrics['objects']:.1f} %)"

@@ -15,22 +15,30 @@ GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(NUM_R
 """153 178 204 229 255: the grey of rank class 0..4 (4 = most salient)."""
 
 
+def paint(masks: np.ndarray, greys: np.ndarray) -> np.ndarray:
+    """u8[h, w]: masks bool[n, h, w] in greys i[n] on 0, smaller ones on top, equal ones the later.
+
+    n may be 0.
+    """
+    painted = np.zeros(masks.shape[1:], np.uint8)
+    for index in np.argsort(-np.count_nonzero(masks, axis=(1, 2)), kind="stable"):
+        painted[masks[index]] = greys[index]
+    return painted
+
+
 def rank_map(masks: np.ndarray, rank_class: np.ndarray) -> np.ndarray:
-    """Paints the ranked objects, the larger first, so that the smaller end on top.
+    """The ranked objects as of `paint`.
 
     Args:
       masks: bool[n, h, w]; n may be 0.
       rank_class: i[n], 4 = most salient .. 0; an object below 0 has no rank and is not painted.
 
     Returns:
-      u8[h, w]: 255 229 204 178 153 for classes 4..0, 0 elsewhere. Equal areas: the later on top.
+      u8[h, w]: 255 229 204 178 153 for classes 4..0, 0 elsewhere.
     """
-    painted = np.zeros(masks.shape[1:], np.uint8)
-    areas = np.count_nonzero(masks, axis=(1, 2))
-    for index in np.argsort(-areas, kind="stable"):
-        if rank_class[index] >= 0:
-            painted[masks[index]] = GREY_OF_CLASS[rank_class[index]]
-    return painted
+    rank_class = np.asarray(rank_class, int)
+    is_ranked = rank_class >= 0
+    return paint(masks[is_ranked], np.take(GREY_OF_CLASS, rank_class[is_ranked]))
 
 
 def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:
@@ -89,6 +97,15 @@ def agreement(
 
     own, predicted = np.asarray(pairs, np.float64).T
     return pearson(rankdata(own), rankdata(predicted)), len(pairs)
+
+
+def ascending_ranks(values: np.ndarray) -> np.ndarray:
+    """i[n] the rank of every value of f[n]: 1 + how many are smaller; equal values share one.
+
+    So the least salient has rank 1: other than people's ranks, where 1 is seen first.
+    """
+    values = np.asarray(values)
+    return 1 + (values[None, :] < values[:, None]).sum(axis=1)
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float | None:

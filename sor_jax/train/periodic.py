@@ -10,8 +10,7 @@ from sor_jax.distributed.sharding import make_mesh, make_predict
 from sor_jax.evaluation.gallery import output_path
 from sor_jax.evaluation.loop import evaluate
 from sor_jax.files import write_png
-from sor_jax.metrics.scoreboard import Scored
-from sor_jax.metrics.table import table
+from sor_jax.metrics.scoreboard import Scored, table
 from sor_jax.train.experiment import Experiment
 from sor_jax.train.log import MetricsLog, NoLog
 from sor_jax.train.run import StopRequest

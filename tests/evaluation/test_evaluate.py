@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.record import Record
 from sor_jax.evaluation.loop import evaluate, in_photograph
-from sor_jax.metrics.table import table
+from sor_jax.metrics.scoreboard import table
 from sor_jax.structures import Boxes, Detections
 
 KEYS = [

@@ -10,7 +10,7 @@ import sor_jax.metrics
 def test_metrics_import_without_jax():
     folder = pathlib.Path(sor_jax.metrics.__file__).parent
     names = [f"sor_jax.metrics.{file.stem}" for file in folder.glob("[a-z]*.py")]
-    assert len(names) >= 8
+    assert len(names) >= 5
     program = (
         f"import sys, {', '.join(names)}; print([m for m in ('jax', 'flax') if m in sys.modules])"
     )

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from sor_jax.metrics.f_measure import f_measure_image, painted_places
-from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image, painted_ranks
 
 HALVES = np.zeros((2, 4, 8), bool)
 HALVES[0, :, :4] = HALVES[1, :2, 4:] = True  # 16 and 8 of 32 pixels
@@ -24,11 +22,11 @@ def test_mae_says_which_sizes_differ():
         mae_image(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
 
 
-def test_painted_places_in_list_order():
+def test_painted_ranks_in_list_order():
     masks = np.ones((2, 1, 2), bool)
     masks[1, 0, 1] = False
-    assert painted_places(masks, TWO).tolist() == [[1, 2]]
-    assert painted_places(masks[:0], TWO[:0]).tolist() == [[0, 0]]
+    assert painted_ranks(masks, TWO).tolist() == [[1, 2]]
+    assert painted_ranks(masks[:0], TWO[:0]).tolist() == [[0, 0]]
 
 
 def test_f_measure_of_the_truth_is_one():

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sor_jax.metrics.places import places
 from sor_jax.metrics.sa_sor import match_by_iou, mean_defined, sa_sor_image
+from sor_jax.metrics.sor import ascending_ranks
 
 
 def test_places_are_shared_by_equal_values():
-    assert places(np.array([0.3, 0.9, 0.3, 0.1])).tolist() == [2, 4, 2, 1]
-    assert places(np.zeros(0)).tolist() == []
+    assert ascending_ranks(np.array([0.3, 0.9, 0.3, 0.1])).tolist() == [2, 4, 2, 1]
+    assert ascending_ranks(np.zeros(0)).tolist() == []
 
 
 def test_each_object_takes_its_best_prediction_at_half_or_more():

@@ -1,7 +1,6 @@
 """The table that people read."""
 
-from sor_jax.metrics.scoreboard import Scoreboard
-from sor_jax.metrics.table import table
+from sor_jax.metrics.scoreboard import Scoreboard, table
 
 
 def test_table_of_a_typical_result():

@@ -15,9 +15,7 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.masks import to_rle
 from sor_jax.datasets.record import rank_classes
-from sor_jax.metrics.f_measure import f_measure_image, painted_places
-from sor_jax.metrics.mae import mae_image
-from sor_jax.metrics.ndcg import ndcg_image
+from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image, painted_ranks
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
 from sor_jax.metrics.sor import matched_values, sor_image, sor_summary
 
@@ -133,8 +131,8 @@ def own_ndcg(case):
 
 
 def own_painted_mae(case):
-    true = painted_places(case.masks, case.own) / max(len(case.masks), 1)
-    found = painted_places(case.pred_sure | case.pred_half, case.scores)
+    true = painted_ranks(case.masks, case.own) / max(len(case.masks), 1)
+    found = painted_ranks(case.pred_sure | case.pred_half, case.scores)
     return float(np.abs(true - found / max(len(case.scores), 1)).mean())
 
 
@@ -171,7 +169,7 @@ def test_f_measure(cases):
         same(own_f_measure(case), case.expected["f_measure"], case, "F-measure")
 
 
-def test_painted_places(cases):
+def test_painted_ranks(cases):
     for case in cases:
         same(own_painted_mae(case), case.expected["mae_qagnet"], case, "MAE of painted places")
 

@@ -9,18 +9,9 @@ from PIL import Image, ImageOps
 
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.fixations.photographs import Photograph
+from sor_jax.datasets.rank_map import levels_of
 from sor_jax.files import write_json, write_png, write_whole
-
-
-def grey_map(masks: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """u8[h, w] the rank map of masks bool[n, h, w]: each object int(255 * value), 0 elsewhere.
-
-    Smaller masks are on top, of equal areas the later; an object without a rank covers with 0.
-    """
-    grey = np.zeros(masks.shape[1:], np.uint8)
-    for index in np.argsort(-np.count_nonzero(masks, axis=(1, 2)), kind="stable"):
-        grey[masks[index]] = int(255 * values[index])
-    return grey
+from sor_jax.metrics.sor import paint
 
 
 class RankedSet:
@@ -70,7 +61,7 @@ class RankedSet:
             files = layout.image_files(self._partial, split, image_id, folder)
             ranks = [round(float(value), 1) for value in values[protocol]]
             write_json(files["ranks"], {"rank_order": ranks}, indent=None)
-            write_png(files["grey"], grey_map(masks, values[protocol]))
+            write_png(files["grey"], paint(masks, levels_of(values[protocol])))
         self._place(photograph.path, files["image"])
         self._entries.setdefault(split, []).append({"img": image_id, "object_data": objects})
 
