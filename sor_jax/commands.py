@@ -17,7 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 _MENDABLE = (OSError, ValueError, RuntimeError, FloatingPointError, NotImplementedError)
 _DEBUG = "debug"
+_TRACEBACK = "Traceback (most recent call last)"
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+_CONFIG_DICT = os.path.join("ml_collections", "config_dict", "config_dict.py")
+_BACKENDS = os.path.join("jax", "_src", "xla_bridge.py")
 
 
 def run(
@@ -53,7 +56,7 @@ def run(
 
     with plain_errors(debug=_wants_debug(argv), all_kinds=lambda: not entered):
         _refuse_old_names(argv)
-        app.run(checked, argv=find_config(argv))
+        app.run(checked, argv=find_config(argv), flags_parser=flags.FLAGS)
 
 
 @contextlib.contextmanager
@@ -89,10 +92,10 @@ def is_mendable(error: BaseException) -> bool:
     """
     if isinstance(error, OSError) or _OUT_OF_MEMORY in str(error):
         return True
-    if not isinstance(error, _MENDABLE):
-        return False
     frames = traceback.extract_tb(error.__traceback__)
-    if not frames or _is_library(frames[-1].filename):
+    if frames and frames[-1].filename.endswith((_CONFIG_DICT, _BACKENDS)):
+        return True  # a config without a field that is read; a GPU that is not there
+    if not isinstance(error, _MENDABLE) or not frames or _is_library(frames[-1].filename):
         return False
     return frames[-1].line.startswith("raise")  # not by numpy's or Python's own C within a line
 
@@ -112,8 +115,14 @@ def print_error(error: BaseException) -> None:
         name = old.split(".")[-1]
         if isinstance(error, (KeyError, AttributeError)) and f'"{name}" does not exist' in text:
             text = f"{text}\nconfig.{old} is called config.{new} now"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not _is_library(frame.filename) and frame.name == "get_config":
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and frames[-1].filename.endswith(_BACKENDS):
+        text = (
+            f"jax cannot start on what JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')} asks "
+            f"for: {text}\nUnset it or set it to cpu, or install jax for it (jax[cuda12], jax[tpu])"
+        )
+    for frame in reversed(frames):
+        if _is_of_config(frame):
             text = f"{frame.filename}, line {frame.lineno}: {text}"
             break
     print(f"error: {text}\n(--debug shows where)", file=sys.stderr, flush=True)
@@ -125,10 +134,22 @@ def _text(error: BaseException) -> str:
     while isinstance(said, KeyError | AttributeError) and said.args:  # ml_collections nests them
         said = said.args[0]
     text = str(said) or type(error).__name__
+    if _TRACEBACK in text:  # of a config's file, as absl passes it on
+        text = text.partition("\n")[0].partition(" Error whilst")[0] + " " + text.splitlines()[-1]
+    text = text.replace("module 'config_config'", "the file of --config")
+    text = re.sub(r"flag --(\w+)=None: .*", r"--\1 is not given; --help lists the flags", text)
     name, _, suggestion = text.partition("\n")
     if isinstance(said, str) and re.fullmatch(r"'?\w+'?", name):
-        text = f"there is no field {name}. {suggestion}".replace("'", "").strip()
+        suggestion = suggestion or "configs/base.py has all there are"
+        text = f"there is no field {name}. {suggestion}".replace("'", "")
     return text
+
+
+def _is_of_config(frame: traceback.FrameSummary) -> bool:
+    """Whether a line stands in a file that --config reads."""
+    is_main = os.path.abspath(frame.filename) == os.path.abspath(sys.argv[0])
+    is_config = frame.name == "get_config" or (frame.name == "<module>" and not is_main)
+    return is_config and not _is_library(frame.filename)
 
 
 def default_workdir(config: str) -> str:
@@ -174,6 +195,11 @@ def _existing(value: str) -> str:
         raise FileNotFoundError(
             f"--config={value}: there is no file {os.path.abspath(path)}; the experiments are "
             f"files of {ROOT / 'configs'}"
+        )
+    if not path.endswith(".py"):
+        raise ValueError(
+            f"--config={value}: a config is a Python file with get_config(); what a run saved as "
+            "config.json is read by eval.py --workdir, without --config"
         )
     return f"{path}{colon}{rest}"
 

@@ -49,6 +49,11 @@ def validate(config: ConfigDict) -> ConfigDict:
 
     Raises ValueError with the field, its value and what it may be, where one cannot be used.
     """
+    if not isinstance(config, ConfigDict):
+        raise ValueError(
+            f"get_config() returns a {type(config).__name__}; expected an "
+            "ml_collections.ConfigDict, such as that of configs/base.py"
+        )
     fields = flatten(config.to_dict())
     for name, problem in _problems(fields):
         raise ValueError(f"config.{name} is {fields[name]!r}; {problem}")

@@ -7,6 +7,7 @@ import sys
 
 import jax.numpy as jnp
 import pytest
+from absl import flags
 
 from sor_jax import commands
 
@@ -16,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 from sor_jax import commands
 
-config_flags.DEFINE_config_file("config")
+CONFIG = config_flags.DEFINE_config_file("config")
 CAUSE = flags.DEFINE_string("cause", "", "")
 
 
@@ -26,6 +27,12 @@ def main(argv):
     if CAUSE.value == "library":
         import numpy
         numpy.zeros(3).reshape(2)[0] + numpy.linalg.inv(numpy.zeros((2, 3)))
+    if CAUSE.value == "backend":
+        import jax
+        jax.config.update("jax_platforms", "abacus")
+        jax.devices()
+    if CAUSE.value == "field":
+        CONFIG.value.no_such_field
     if CAUSE.value == "bug":
         {}["nothing"]
     open(CAUSE.value)
@@ -59,6 +66,11 @@ def start(script, *words):
         (["--cause=user"], ["data.json: 3 boxes, expected 4"]),
         (["--cause=no/such/file"], ["no/such/file: No such file"]),
         (["--config=no_such.py"], ["no_such.py", "there is no file"]),
+        (["--config=configs/demo.py", "--cause=field"], ["no field no_such_field", "base.py"]),
+        (["--cause=backend"], ["abacus", "JAX_PLATFORMS", "cpu"]),
+        (["--config=run/config.json"], ["run/config.json", "eval.py --workdir"]),
+        (["--config=configs/tables.py:nothing"], ["tables.py:nothing", "ppa, baseline"]),
+        (["--config=importing.py"], ["importing.py, line 1", "no_such_module"]),
         (["--config=configs/demo.py", "--config.seeed=3"], ["no field seeed", 'mean "seed"']),
         (["--config=configs/demo.py", "--config.zzz=3"], ["no field zzz"]),
         (["steps=3"], ["steps=3", "--NAME"]),
@@ -68,6 +80,9 @@ def start(script, *words):
     ],
 )
 def test_what_a_user_can_mend_is_one_message_and_status_1(script, words, named):
+    (script.parent / "importing.py").write_text("import no_such_module\n")
+    (script.parent / "run").mkdir(exist_ok=True)
+    (script.parent / "run/config.json").write_text("{}")
     (script.parent / "broken.py").write_text(
         "from configs import base\ndef get_config():\n    base.get_config().lerning_rate = 1\n"
     )
@@ -81,6 +96,15 @@ def test_what_a_user_can_mend_is_one_message_and_status_1(script, words, named):
         assert text in ended.stderr
     shown = start(script, *words, "--debug")
     assert shown.returncode == 1 and "Traceback" in shown.stderr
+
+
+def test_a_flag_that_is_needed_is_named(capsys):
+    values = flags.FlagValues()
+    flags.DEFINE_string("out", None, "", values)
+    flags.mark_flag_as_required("out", values)
+    with pytest.raises(SystemExit), commands.plain_errors(all_kinds=lambda: True):
+        values(["script.py"])
+    assert "--out is not given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cause", ["library", "bug"])

@@ -51,6 +51,11 @@ def test_a_value_that_cannot_be_used_is_named(name, value, expected):
         assert text in str(error.value)
 
 
+def test_a_config_of_another_type_is_refused():
+    with pytest.raises(ValueError, match="dict.*ConfigDict"):
+        configs.validate({"seed": 0})
+
+
 def test_what_ships_is_fine_and_stays_as_it_is():
     for file in (base, demo):
         assert configs.validate(file.get_config()) == file.get_config()

@@ -68,7 +68,10 @@ def claim(
     if not is_primary():
         yield
         return
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{workdir} is no folder: name another workdir") from None
     with (workdir / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,9 +97,9 @@ def check_force(config: ConfigDict, force: Sequence[str]) -> None:
     for name in force:
         if name != DATA and name not in known:
             near = difflib.get_close_matches(name, [*known, DATA], n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
+            meant = f"; did you mean {near[0]}" if near else ""
             raise ValueError(
-                f"--force={name} is no field of the config{meant} Give the names of what may "
+                f"--force={name} is no field of the config{meant}. Give the names of what may "
                 f"differ, such as optim.learning_rate, or {DATA} for the data set's content"
             )
 
