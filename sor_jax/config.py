@@ -109,6 +109,7 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     numbers = [name for name, value in fields.items() if _is_number(value) and name != "seed"]
     sizes = [name for name in numbers if name.split(".")[-1] in _SIZES]
+    sizes += [name for name in numbers if name.startswith("data.num_scenes.")]
     yield from failing(sizes, lambda x: x >= 1, "1 or more")
     yield from failing(numbers, lambda x: 0 <= x < math.inf, "0 or more")
     yield from failing(
@@ -136,8 +137,8 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from failing(thresholds, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(
         ("data.canvas_hw",),
-        lambda x: len(x) == 2 and min(x) >= 1,
-        "(height, width) of the network's input in pixels",
+        lambda x: len(x) == 2 and all(side >= 1 and side % 32 == 0 for side in x),
+        "(height, width) of the network's input in pixels, both multiples of 32",
     )
     for name, choices in _CHOICES.items():
         yield from failing((name,), lambda x, some=choices: x in some, f"one of {_names(choices)}")

@@ -31,6 +31,8 @@ def changed(name, value):
         ("train.dtype", "float16", "float32, bfloat16"),
         ("eval.best_metric", "sor_mlti", "sor_multi"),
         ("data.canvas_hw", (480,), "(height, width)"),
+        ("data.canvas_hw", (480, 650), "multiples of 32"),
+        ("data.num_scenes.val", 0, "1 or more"),
         ("data.canvas_hw", ("480", "640"), "numbers"),
         ("model.ranking.hidden", ("a", "b"), "numbers"),
         ("model.ranking.hidden", (64, 0), "1 or more"),

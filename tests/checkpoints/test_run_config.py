@@ -53,11 +53,11 @@ def test_a_run_keeps_its_own_config_whatever_file_is_named(run, words, source):
 
 def test_the_command_line_overrides_and_the_differences_are_known(run):
     words = ("--config.model.rank_rule=sequential", "--config.eval.max_images=5")
-    config = run_config(flag(*words, "--config.data.canvas_hw=(32, 48)"), run)
+    config = run_config(flag(*words, "--config.data.canvas_hw=(32, 64)"), run)
     assert (config.model.rank_rule, config.eval.max_images) == ("sequential", 5)
     assert config.model.ranking.heads == 2
     assert differences(config, run) == {
-        "data.canvas_hw": ((64, 96), (32, 48)),
+        "data.canvas_hw": ((64, 96), (32, 64)),
         "model.rank_rule": ("expected", "sequential"),
     }
 
