@@ -1,4 +1,4 @@
-"""Files that are read by any editor's encoding and written whole or not at all; caches, locks."""
+"""Files read in any editor's encoding and written whole or not at all; caches, locks, quiet."""
 
 import codecs
 import contextlib
@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -20,12 +21,28 @@ def cache_dir() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock file, once no other process does; the system drops it with the process."""
+def locked(path: pathlib.Path, *, wait: bool = True) -> Iterator[IO[str]]:
+    """Holds a lock file, which is yielded; the system drops the lock with the process.
+
+    Where another process holds it this waits for its end, or raises BlockingIOError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield file
+
+
+@contextlib.contextmanager
+def quiet(verbosity: int) -> Iterator[None]:
+    """Holds back what libraries log by absl below a verbosity, such as logging.FATAL."""
+    from absl import logging  # not needed where nobody logs
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(verbosity)
+    try:
         yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def read_text(path: pathlib.Path) -> str:

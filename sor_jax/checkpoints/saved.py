@@ -19,7 +19,7 @@ from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import read_best
 from sor_jax.checkpoints.exported import is_exported, read_exported
-from sor_jax.files import whole
+from sor_jax.files import quiet, whole
 
 FOLDER = "checkpoints"
 FILES = "files.json"
@@ -159,15 +159,9 @@ def find_any_damage(folder: pathlib.Path) -> str | None:
     return None
 
 
-@contextlib.contextmanager
 def no_tracebacks():
     """Keeps orbax from logging an error that is raised, too, once from each of its threads."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
+    return quiet(logging.FATAL)
 
 
 def write_manifest(folder: pathlib.Path) -> None:

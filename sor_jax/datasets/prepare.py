@@ -22,7 +22,7 @@ from absl import logging
 
 from sor_jax.datasets.features import features
 from sor_jax.files import cache_dir as default_cache_dir
-from sor_jax.files import locked, write_json
+from sor_jax.files import locked, quiet, write_json
 
 ABOUT = "about.json"
 _FORMAT = 2  # of about.json and of what the records hold
@@ -81,7 +81,7 @@ def prepared(
     people are told is being prepared.
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
-    with _quiet():
+    with quiet(logging.ERROR):  # TFDS warns of a configuration that is not in its catalogue
         place = place_of(cls, config.name, cache_dir)
         if damage(place) is not None:
             with _alone(cache_dir, f"{cls.name}-{config.name}"):
@@ -186,14 +186,3 @@ def _alone(cache_dir: pathlib.Path, name: str) -> Iterator[None]:
         ) from error
     with locked(lock):
         yield
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Holds back what TFDS says of a configuration that is not in its catalogue."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -20,7 +19,7 @@ from ml_collections import ConfigDict
 from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
 from sor_jax.config import flatten, read_saved
 from sor_jax.distributed.hosts import is_primary
-from sor_jax.files import write_whole
+from sor_jax.files import locked, write_whole
 
 LOCK = ".lock"
 DATA = "data"
@@ -72,14 +71,13 @@ def claim(
         workdir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"{workdir} is no folder: name another workdir") from None
-    with (workdir / LOCK).open("a+") as lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = stack.enter_context(locked(workdir / LOCK, wait=False))
         except BlockingIOError:
-            lock.seek(0)
+            holder = (workdir / LOCK).read_text() or "another process"
             raise RuntimeError(
-                f"{workdir} is in use by {lock.read() or 'another process'}: wait for its end, or "
-                "take another workdir"
+                f"{workdir} is in use by {holder}: wait for its end, or take another workdir"
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
