@@ -60,7 +60,13 @@ def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
     assert [record["step"] for record in records] == [1, 2, 2]
     for record in records[:2]:
         assert all(math.isfinite(value) for value in record.values())
-        assert {"loss/total", "loss/rank", "rois/left_out", "rate", "grad_norm"} <= record.keys()
+        assert {
+            "loss/total",
+            "loss/rank",
+            "rois/left_out",
+            "learning_rate",
+            "grad_norm",
+        } <= record.keys()
     assert list(records[2]) == ["step", *(f"eval/{name}" for name in Scoreboard().result())]
     assert records[2]["eval/images"] == 3
     assert len(list((workdir / "examples/0000002").glob("*.png"))) == 3

@@ -160,7 +160,7 @@ def read_records(path: str | os.PathLike) -> list[dict]:
 
 
 def training_line(step: int, steps: int, values: dict[str, float]) -> str:
-    """One line of training: step, losses, rate, images seen, speed, wait for input, time left.
+    """One line of training: step, losses, learning rate, images seen, speed, input wait, time left.
 
     Args:
       step: steps done of `steps`.
@@ -173,7 +173,7 @@ def training_line(step: int, steps: int, values: dict[str, float]) -> str:
         parts.append("loss " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
     else:
         parts.append("every step skipped")
-    parts.append(f"rate {values['rate']:.2e}")
+    parts.append(f"lr {values['learning_rate']:.2e}")
     if EXAMPLES in values:
         parts.append(f"{values[EXAMPLES]:,} images seen")
     if "images_per_second" in values:

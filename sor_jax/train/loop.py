@@ -187,7 +187,8 @@ class _Loop:
 
     def _write_line(self, done: int) -> None:
         self._check()
-        values = {**self._meter.summary(), "rate": float(self._learning_rate(done - 1))}
+        learning_rate = float(self._learning_rate(done - 1))
+        values = {**self._meter.summary(), "learning_rate": learning_rate}
         if "images_per_second" in values:
             images_left = (self._config.steps - done) * self._config.batch_size
             values["seconds_left"] = images_left / values["images_per_second"]

@@ -65,7 +65,7 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
     scored = [record for record in found if "eval/images" in record]
     assert [record["eval/images"] for record in scored] == [5, 5]
     assert scored == [record for record in expected if "eval/images" in record]
-    seen = [record for record in found if "rate" in record][-1]
+    seen = [record for record in found if "learning_rate" in record][-1]
     assert seen["data/examples_seen"] + seen["data/records_skipped"] == 8 * 5
     skipped = f"{seen['data/records_skipped']} times a damaged record skipped"
     assert skipped in outputs[1][1] and skipped in outputs[0][1]

@@ -43,7 +43,7 @@ def test_so_it_is_when_the_run_goes_on_with_another_number_of_readers(tmp_path):
     run(tmp_path / "parts", "skip", steps=3, num_workers=1)
     run(tmp_path / "parts", "skip")
     ours, theirs = (
-        [each for each in numbers(tmp_path / name) if "rate" in each]
+        [each for each in numbers(tmp_path / name) if "learning_rate" in each]
         for name in ("parts", "straight")
     )
     assert ours == theirs

@@ -25,7 +25,7 @@ def finish_and_compare(workdir, straight):
     process.join()
     assert process.exitcode == 0
     assert numbers(workdir) == numbers(straight)
-    steps = [record["step"] for record in numbers(workdir) if "rate" in record]
+    steps = [record["step"] for record in numbers(workdir) if "learning_rate" in record]
     assert steps == list(range(3, kills.STEPS + 1, 3))
     jax.tree.map(np.testing.assert_array_equal, kills.arrays(workdir), kills.arrays(straight))
     for name in ("best.json", "config.json"):

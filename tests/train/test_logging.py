@@ -25,13 +25,13 @@ def board_events(workdir):
 
 def test_file_and_board_hold_the_same_numbers(tmp_path):
     log = MetricsLog(tmp_path, start_step=0)
-    log.write(1, {"loss/total": 2.5, "rate": 0.125})
+    log.write(1, {"loss/total": 2.5, "learning_rate": 0.125})
     log.write(1, {"eval/sor": None, "eval/images": 4})
     log.write(2, {"loss/total": 1.5})
     log.close()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [
-        {"step": 1, "loss/total": 2.5, "rate": 0.125},
+        {"step": 1, "loss/total": 2.5, "learning_rate": 0.125},
         {"step": 1, "eval/sor": None, "eval/images": 4},
         {"step": 2, "loss/total": 1.5},
     ]
@@ -42,7 +42,7 @@ def test_file_and_board_hold_the_same_numbers(tmp_path):
     ]
     assert shown == [
         (1, "loss/total", 2.5),
-        (1, "rate", 0.125),
+        (1, "learning_rate", 0.125),
         (1, "eval/images", 4.0),
         (2, "loss/total", 1.5),
     ]
@@ -91,7 +91,7 @@ def test_the_line_says_all_there_is_to_know(monkeypatch):
         "loss/rank": 0.5,
         "loss/total": 2.0,
         "grad_norm": 9.0,
-        "rate": 1e-4,
+        "learning_rate": 1e-4,
         "data/examples_seen": 1234,
         "images_per_second": 12.34,
         "input_wait": 0.254,
@@ -100,7 +100,7 @@ def test_the_line_says_all_there_is_to_know(monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
     monkeypatch.setattr("time.localtime", time.gmtime)
     assert training_line(20, 100, values) == (
-        "step 20/100 | loss total 2.0000  rank 0.5000 | rate 1.00e-04 | 1,234 images seen | "
+        "step 20/100 | loss total 2.0000  rank 0.5000 | lr 1.00e-04 | 1,234 images seen | "
         "12.3 images/s | input wait 25% | 1 h 02 min left, until Tue 23:15"
     )
     del values["images_per_second"]

@@ -52,7 +52,13 @@ def test_six_steps_are_three_and_three_bit_for_bit(tmp_path, ema):
     # The batch after step 5 never comes; the last checkpoint is that of step 3.
     with pytest.raises(Killed):
         run(tmp_path / "resumed", toy.config(ema=ema), train_batches=kill_at(5))
-    assert [r["step"] for r in records(tmp_path / "resumed") if "rate" in r] == [1, 2, 3, 4, 5]
+    assert [r["step"] for r in records(tmp_path / "resumed") if "learning_rate" in r] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     batches = toy.Batches()
     resumed = run(tmp_path / "resumed", toy.config(ema=ema), train_batches=batches)
     assert batches.index == 6 and batches.closed
@@ -131,7 +137,7 @@ def test_evaluations_are_logged_drawn_and_choose_the_best(tmp_path, capsys):
     evaluated = [r for r in records(tmp_path) if "eval/mae" in r]
     assert [r["step"] for r in evaluated] == [0, 2, 4, 6]
     assert all(r["eval/images"] == 5 for r in evaluated)
-    assert [r["step"] for r in records(tmp_path) if "rate" in r] == [3, 6]
+    assert [r["step"] for r in records(tmp_path) if "learning_rate" in r] == [3, 6]
 
     best = min((r for r in evaluated if r["step"]), key=lambda r: (r["eval/mae"], r["step"]))
     noted = json.loads((tmp_path / "best.json").read_text())
@@ -152,27 +158,27 @@ def test_a_finished_run_does_nothing_more_and_a_longer_one_goes_on(tmp_path, cap
     assert int(state.step) == 6 and records(tmp_path) == before
     assert "all 6 steps are done" in capsys.readouterr().out
     assert int(run(tmp_path, toy.config(steps=8)).step) == 8
-    assert [r["step"] for r in records(tmp_path) if "rate" in r] == list(range(1, 9))
+    assert [r["step"] for r in records(tmp_path) if "learning_rate" in r] == list(range(1, 9))
 
 
 def test_means_between_lines_rate_and_objects_left_out(tmp_path):
     run(tmp_path / "each")
     run(tmp_path / "third", toy.config(log_every=3))
-    each = [r for r in records(tmp_path / "each") if "rate" in r]
-    third = [r for r in records(tmp_path / "third") if "rate" in r]
+    each = [r for r in records(tmp_path / "each") if "learning_rate" in r]
+    third = [r for r in records(tmp_path / "third") if "learning_rate" in r]
     for name in ("loss/total", "grad_norm", "data/objects_left_out"):
         expected = [np.mean([r[name] for r in part]) for part in (each[:3], each[3:])]
         np.testing.assert_allclose([r[name] for r in third], expected, rtol=1e-6)
     left_out = [int(toy.numpy_batch(i)["objects_left_out"].sum()) for i in range(6)]
     assert [r["data/objects_left_out"] for r in each] == left_out
     np.testing.assert_allclose(
-        [r["rate"] for r in each], [0.01, 0.055, 0.1, 0.1, 0.01, 0.01], rtol=1e-5
+        [r["learning_rate"] for r in each], [0.01, 0.055, 0.1, 0.1, 0.01, 0.01], rtol=1e-5
     )
 
 
 def test_the_log_says_how_often_each_set_of_a_mixture_has_come(tmp_path):
     run(tmp_path, epochs=lambda num_images: {"duts": num_images / 8})
-    lines = [r for r in records(tmp_path) if "rate" in r]
+    lines = [r for r in records(tmp_path) if "learning_rate" in r]
     assert [r["data/epoch/duts"] for r in lines] == [0.5, 1, 1.5, 2, 2.5, 3]
 
 
@@ -237,7 +243,9 @@ def test_means_that_a_kill_cuts_in_two_are_the_same(tmp_path, log_every, killed)
         run(tmp_path / "resumed", config, train_batches=kill_at(killed))
     run(tmp_path / "resumed", config)
     assert numbers(tmp_path / "resumed") == numbers(tmp_path / "straight")
-    assert [r["data/examples_seen"] for r in records(tmp_path / "resumed") if "rate" in r][-1] == 24
+    assert [r["data/examples_seen"] for r in records(tmp_path / "resumed") if "learning_rate" in r][
+        -1
+    ] == 24
 
 
 def test_a_signal_before_the_first_step_ends_the_run_with_nothing_to_save(tmp_path, capsys):

@@ -77,7 +77,7 @@ def test_skipped_steps_are_logged_counted_and_summed_up(tmp_path, capsys):
     config = toy.config(on_nonfinite="skip", log_every=3)
     state = fit(toy.experiment(objective=bad_at(1, 4)), config, tmp_path)
     assert np.isfinite(state.params["head"]["kernel"]).all()
-    lines = [r for r in records(tmp_path) if "rate" in r]
+    lines = [r for r in records(tmp_path) if "learning_rate" in r]
     assert [line["train/skipped_steps"] for line in lines] == [1, 2]
     assert all(np.isfinite(line["loss/total"]) for line in lines)
     said = capsys.readouterr().out
