@@ -132,6 +132,7 @@ def _model() -> ConfigDict:
                 "center_grid": 8,
                 "scale_grid": 4,
             },
+            "num_ranks": 5,  # rank classes; a photograph's later objects have no rank
             "roi_slots": 105,  # 100 proposals and 5 objects: nothing is dropped
             "rank_rule": "sequential",  # the paper's; "expected": by the mean of a region's ranks
             "proposals": {  # of centermask

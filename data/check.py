@@ -23,7 +23,6 @@ from sor_jax.datasets.assr import layout
 from sor_jax.datasets.audit import Facts, copies, look_at
 from sor_jax.datasets.coco import files as coco_files
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.record import NUM_RANKS, rank_classes
 from sor_jax.datasets.source import RecordSource, open_source
 from sor_jax.files import write_json, write_png
 from sor_jax.visualize import INK, PAPER, contact_sheet, label_font, ranked_overlay
@@ -149,9 +148,11 @@ def _page(sources, worst: list[Facts]) -> np.ndarray:
     pictures = []
     for one in worst:
         record = sources[one.split][one.index]
-        classes = rank_classes(record.rank_order)
+        classes = record.rank_class
         masks = decode_masks(record.masks, record.image.shape[:2])
-        picture = ranked_overlay(record.image, masks, NUM_RANKS - classes)
+        picture = ranked_overlay(
+            record.image, masks, record.num_ranks - classes, num_ranks=record.num_ranks
+        )
         draw, scale = ImageDraw.Draw(picture), picture.width / record.image.shape[1]
         for box in record.boxes[classes >= 0]:
             draw.rectangle([float(side) * scale for side in box], outline=INK, width=2)

@@ -39,6 +39,7 @@ def build_model(config) -> Segmenter:
         "mask": MaskHead(**model.mask, dtype=dtype),
         "ranking": RankingHead(
             **model.ranking,
+            num_ranks=model.num_ranks,
             mask_channel=config.reference.mask_channel,
             slipped_height=config.reference.slipped_height,
             dtype=dtype,

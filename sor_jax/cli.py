@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     rank.add_argument(
         "--crop", metavar="W:H", help="the window of this aspect that keeps what is looked at"
     )
-    rank.add_argument("--top", type=int, default=5, help="at most so many objects, 1..5 [5]")
+    rank.add_argument("--top", type=int, help="at most so many objects [the model's ranks, 5]")
     rank.add_argument("--threshold", type=float, help="probability of an object [the model's]")
     rank.add_argument("--rank-rule", choices=("sequential", "expected"), help="[the model's]")
     rank.add_argument(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RANK_WEIGHT = {1: 5.0, 2: 4.0, 3: 3.0, 4: 2.0, 5: 1.0}
+from sor_jax.metrics.sor import NUM_RANKS
 
 
 def parse_aspect(aspect: str | float | tuple[float, float]) -> float:
@@ -28,12 +28,17 @@ def parse_aspect(aspect: str | float | tuple[float, float]) -> float:
 
 
 def best_window(
-    masks: Sequence[np.ndarray], ranks: Sequence[int], aspect: float, hw: tuple[int, int]
+    masks: Sequence[np.ndarray],
+    ranks: Sequence[int],
+    aspect: float,
+    hw: tuple[int, int],
+    *,
+    num_ranks: int = NUM_RANKS,
 ) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1), whole pixels, of the window that keeps the most.
 
     The window is the largest of that aspect in the photograph: as wide or as high as it, so it
-    moves along one side only. An object of rank r weighs 6 - r, spread evenly over its mask,
+    moves along one side only. An object of rank r weighs K + 1 - r, spread evenly over its mask,
     however large it is; a window keeps the sum of what lies in it. Of all windows
 
     1. those count that hold all of the first object (of lowest rank), if any does;
@@ -44,26 +49,28 @@ def best_window(
 
     Args:
       masks: bool[h, w] of each object; empty ones count for nothing.
-      ranks: 1 = most salient .. 5.
+      ranks: 1 = most salient .. K.
       aspect: width / height.
       hw: height and width of the photograph.
+      num_ranks: K.
     """
+    weights = [num_ranks + 1 - rank for rank in ranks]
     height, width = hw
     along_x = width / height > aspect
     size = (round(height * aspect), height) if along_x else (width, round(width / aspect))
     span, room = max(size[0 if along_x else 1], 1), width if along_x else height
     span = min(span, room)
-    start = _best_start(_profiles(masks, ranks, 0 if along_x else 1), span, room)
+    start = _best_start(_profiles(masks, weights, 0 if along_x else 1), span, room)
     return (start, 0, start + span, height) if along_x else (0, start, width, start + span)
 
 
-def _profiles(masks, ranks, axis) -> list[np.ndarray]:
-    """Of each object, the lowest rank first, its weight at every place along the free side."""
+def _profiles(masks, weights, axis) -> list[np.ndarray]:
+    """Of each object, the heaviest first, its weight at every place along the free side."""
     profiles = []
-    for rank, mask in sorted(zip(ranks, masks, strict=True), key=lambda item: item[0]):
+    for weight, mask in sorted(zip(weights, masks, strict=True), key=lambda item: -item[0]):
         counts = np.count_nonzero(mask, axis=axis)
         if counts.any():
-            profiles.append(RANK_WEIGHT.get(rank, 0.0) * counts / counts.sum())
+            profiles.append(weight * counts / counts.sum())
     return profiles
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from sor_jax import platform, pretrained
 from sor_jax.inputs.transforms import fitted_hw, resize_image
-from sor_jax.metrics.sor import NUM_RANKS
 from sor_jax.photograph import Photograph, read_photograph
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def load(
     model: str | os.PathLike = pretrained.DEFAULT,
     *,
-    top: int = NUM_RANKS,
+    top: int | None = None,
     threshold: float | None = None,
     rank_rule: str | None = None,
     batch_size: int | None = None,
@@ -38,7 +37,8 @@ def load(
     Args:
       model: the name of a shipped model, a folder of converted or exported weights, or the workdir
         of a training run (its best checkpoint) or one checkpoint in it.
-      top: at most so many objects a photograph, those that are seen first; 1..5.
+      top: at most so many objects a photograph, those that are seen first: 1 to how many ranks the
+        model tells apart, five but for models of config.model.num_ranks; None is all of them.
       threshold: the probability above which a region is taken for an object, 0..1; None is the
         model's own. Lower finds more objects, and more that are none. Ranks are given among those
         that are found.
@@ -52,8 +52,8 @@ def load(
       FileNotFoundError: there is no such model or folder.
       ValueError: the folder is damaged, holds no whole model, or an argument cannot be used.
     """
-    if not 1 <= top <= NUM_RANKS:
-        raise ValueError(f"top is {top}; expected 1..{NUM_RANKS}")
+    if top is not None and top < 1:
+        raise ValueError(f"top is {top}; expected 1 or more")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
     if batch_size is not None and batch_size < 1:
@@ -101,7 +101,7 @@ class Ranker:
         *,
         name: str = "",
         card: dict | None = None,
-        top: int = NUM_RANKS,
+        top: int | None = None,
         batch_size: int | None = None,
     ):
         """Of the variables {"params", "frozen"} of the model that a config describes."""
@@ -109,7 +109,10 @@ class Ranker:
 
         from sor_jax.build import build_model, build_predict
 
-        self.name, self.card, self.top = name, dict(card or {}), top
+        num_ranks = config.model.num_ranks
+        if top is not None and not 1 <= top <= num_ranks:
+            raise ValueError(f"top is {top}; expected 1..{num_ranks}, the ranks of the model")
+        self.name, self.card, self.top = name, dict(card or {}), top or num_ranks
         self.canvas_hw = tuple(config.data.canvas_hw)
         self.batch_size = batch_size or (1 if jax.default_backend() == "cpu" else 8)
         self._variables = jax.device_put(variables)

@@ -18,9 +18,10 @@ class Thing:
     """One object of a photograph.
 
     Attributes:
-      rank: 1 = seen first .. 5.
+      rank: 1 = seen first.
       score: 0..1, how sure the detector is that it is an object; it says nothing of the rank.
-      rank_probabilities: five numbers that sum to 1: how probable the model finds rank 1, .., 5.
+      rank_probabilities: K numbers, five of most models, that sum to 1: how probable the model
+        finds rank 1, .., K.
       box: x0 y0 x1 y1 in pixels of the photograph; pixel (row i, column j) covers [j, j + 1) x
         [i, i + 1).
       crop: the mask's pixels within the rectangle that holds them.
@@ -65,15 +66,17 @@ class Ranking:
 
     Attributes:
       image: u8[H, W, 3] RGB, the photograph as its EXIF tag turns it.
-      things: at most five, in rising rank.
+      things: at most K, in rising rank.
       name: what the photograph is called, "" for one that came without a name.
       model: the name of the model.
+      num_ranks: K, how many ranks the model tells apart.
     """
 
     image: np.ndarray
     things: tuple[Thing, ...]
     name: str = ""
     model: str = ""
+    num_ranks: int = NUM_RANKS
 
     def __len__(self) -> int:
         return len(self.things)
@@ -111,27 +114,32 @@ class Ranking:
             photograph, but for one under 360 pixels, which is drawn 360 high.
         """
         height = min(height, max(self.image.shape[0], 360))
-        return ranked_overlay(self.image, self.masks, self.ranks, height=height, tint=tint)
+        how = {"height": height, "tint": tint, "num_ranks": self.num_ranks}
+        return ranked_overlay(self.image, self.masks, self.ranks, **how)
 
     def rank_map(self) -> np.ndarray:
         """u8[H, W]: 255 229 204 178 153 where the objects of ranks 1..5 are, 0 elsewhere.
 
-        The field's format. Where objects overlap the smaller is on top.
+        The field's format; of K ranks the greys are int(255 * (1 - (rank - 1) / 2K)). Where objects
+        overlap the smaller is on top.
         """
-        return rank_map(self.masks, NUM_RANKS - np.array(self.ranks, int))
+        classes = self.num_ranks - np.array(self.ranks, int)
+        return rank_map(self.masks, classes, self.num_ranks)
 
     def crop_box(self, aspect: str | float | tuple[float, float]) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1), whole pixels, of what `crop` keeps."""
         hw = self.image.shape[:2]
-        return best_window(self.masks, self.ranks, parse_aspect(aspect), hw)
+        aspect = parse_aspect(aspect)
+        return best_window(self.masks, self.ranks, aspect, hw, num_ranks=self.num_ranks)
 
     def crop(self, aspect: str | float | tuple[float, float]) -> Image.Image:
         """The largest window of an aspect that keeps the most of what people look at.
 
         It is as wide or as high as the photograph and is moved along the other side. An object of
-        rank r weighs 6 - r, spread evenly over its mask, however large it is. The first object is
-        wholly inside wherever it fits; then as much weight as possible is; then the middle of the
-        window is as near as can be to the weight's centre. Without objects it is the middle.
+        rank r of K weighs K + 1 - r, spread evenly over its mask, however large it is. The first
+        object is wholly inside wherever it fits; then as much weight as possible is; then the
+        middle of the window is as near as can be to the weight's centre. Without objects it is the
+        middle.
 
         Args:
           aspect: width and height: "4:5", (4, 5) or 0.8.
@@ -187,7 +195,8 @@ class Ranking:
         count = f"{len(self)} object{'' if len(self) == 1 else 's'}"
         lines = [f"{self.name or 'photograph'}, {width}x{height}: {count}"]
         if self.things:
-            lines.append("rank  score  share  box (x0 y0 x1 y1)     how probable is rank 1 .. 5")
+            ranks = f"how probable is rank 1 .. {self.num_ranks}"
+            lines.append(f"rank  score  share  box (x0 y0 x1 y1)     {ranks}")
         for thing in self.things:
             box = " ".join(f"{side:4.0f}" for side in thing.box)
             probable = " ".join(f"{100 * p:3.0f}%" for p in thing.rank_probabilities)
@@ -207,9 +216,9 @@ def ranking_of(
     found: PhotoDetections, image: np.ndarray, *, top: int, name: str, model: str
 ) -> Ranking:
     """The first `top` ranked ones of a photograph's detections; the masks are drawn here."""
-    things = []
+    things, num_ranks = [], found.rank_prob.shape[-1]
     for index in np.argsort(-found.rank_class, kind="stable"):
-        rank = NUM_RANKS - int(found.rank_class[index])
+        rank = num_ranks - int(found.rank_class[index])
         if not 1 <= rank <= top:
             continue
         thing = Thing(
@@ -221,4 +230,4 @@ def ranking_of(
             image=image,
         )
         things.append(thing)
-    return Ranking(image=image, things=tuple(things), name=name, model=model)
+    return Ranking(image, tuple(things), name=name, model=model, num_ranks=num_ranks)

@@ -18,7 +18,15 @@ COLOURS = {
     5: (31, 119, 200),
 }
 """Rank 1, the most salient, is red; 5 is blue."""
+_LATER = ((110, 64, 170), (227, 119, 194), (140, 86, 75))  # ranks after 5, in turn
 NO_RANK_COLOUR = (90, 90, 90)
+
+
+def colour_of(rank: int, most: int = 99) -> tuple[int, int, int]:
+    """The colour of rank 1, 2, ..; of what is none, or beyond `most`, grey."""
+    if not 1 <= rank <= most:
+        return NO_RANK_COLOUR
+    return COLOURS.get(rank) or _LATER[(rank - len(COLOURS) - 1) % len(_LATER)]
 
 
 def ranked_overlay(
@@ -28,13 +36,16 @@ def ranked_overlay(
     *,
     height: int = PANEL_HEIGHT,
     tint: bool = True,
+    num_ranks: int = len(COLOURS),
 ) -> Image.Image:
     """The photograph in pale greys, each object tinted, outlined and numbered.
 
     Args:
       image: u8[h, w, 3] RGB.
       masks: bool[n, h, w]; n may be 0.
-      ranks: n ranks as people see them, 1 = most salient .. 5; of others no number is written.
+      ranks: n ranks as people see them, 1 = most salient; of an object without one it is any number
+        beyond `num_ranks`, and none is written.
+      num_ranks: the last rank there is.
       height: of the picture in pixels; numbers and outlines grow with it.
       tint: False keeps the photograph's colours and only outlines and numbers the objects.
 
@@ -48,7 +59,7 @@ def ranked_overlay(
     shown.sort(key=lambda item: -item[1].sum())  # smaller objects end on top
     owner = np.zeros(grey.shape[:2], int)
     for rank, mask in shown:
-        colour = COLOURS.get(rank, NO_RANK_COLOUR)
+        colour = colour_of(rank, num_ranks)
         if tint:
             canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
         canvas[_outline(mask, max(height // 180, 1))] = colour
@@ -56,26 +67,33 @@ def ranked_overlay(
     picture = Image.fromarray(canvas.round().astype(np.uint8))
     for rank, mask in shown:
         seen = owner == rank
-        if mask.any() and rank in COLOURS:
+        if mask.any() and 1 <= rank <= num_ranks:
             _write_rank(picture, seen if seen.any() else mask, rank)
     return picture
 
 
 def panel(
-    image: np.ndarray, truth: tuple, prediction: tuple, *, notes: Sequence[str] = ()
+    image: np.ndarray,
+    truth: tuple,
+    prediction: tuple,
+    *,
+    notes: Sequence[str] = (),
+    num_ranks: int = len(COLOURS),
 ) -> np.ndarray:
     """Photograph | ground truth | prediction with a heading over each.
 
     Args:
       image: u8[h, w, 3] RGB.
-      truth: (masks bool[n, h, w], ranks of n objects, 1 = most salient .. 5).
+      truth: (masks bool[n, h, w], ranks of n objects, 1 = most salient).
       prediction: the same for the predicted objects.
       notes: what to say behind each of the three headings; may be left out.
+      num_ranks: the last rank there is.
 
     Returns:
       u8[H, W, 3].
     """
-    pictures = [_fit(image), ranked_overlay(image, *truth), ranked_overlay(image, *prediction)]
+    drawn = [ranked_overlay(image, *side, num_ranks=num_ranks) for side in (truth, prediction)]
+    pictures = [_fit(image), *drawn]
     headings = ("photograph", "ground truth", "prediction")
     width, height = pictures[0].size
     sheet = Image.new("RGB", (3 * width + 4 * MARGIN, HEADER + height + MARGIN), PAPER)

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.checks import box_iou
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.record import Record, rank_classes
+from sor_jax.datasets.record import Record
 
 _HASH_SIDE = 16  # a picture's hash has 16 x 16 bits
 _SAME_BITS = 12  # so many may differ between a picture and its copy, scaled or compressed anew
@@ -83,7 +83,7 @@ def _facts(source, split: str, index: int) -> Facts:
         index=index,
         image_id=record.image_id,
         objects=len(record.boxes),
-        ranked=int((rank_classes(record.rank_order) >= 0).sum()),
+        ranked=int((record.rank_order > 0.5).sum()),
         suspicions=suspicions(record),
         picture_hash=picture_hash(record.image),
     )
@@ -93,7 +93,7 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
     """What may be wrong with a record that can be read; (weight 0..1, sentence) each."""
     height, width = record.image.shape[:2]
     masks = decode_masks(record.masks, (height, width))
-    classes = rank_classes(record.rank_order)
+    classes = record.rank_class
     found = []
     area = masks.sum(axis=(1, 2))
     for index in np.flatnonzero(classes >= 0):
@@ -102,7 +102,7 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
         fit = box_fit(record.boxes[index], masks[index])
         if fit < _BOX_FIT:
             found.append((1.0 - fit, f"box {index} covers its mask's with IoU {fit:.2f}"))
-    ranks = np.sort(4 - classes[classes >= 0])
+    ranks = np.sort(record.num_ranks - 1 - classes[classes >= 0])
     if not np.array_equal(ranks, np.arange(len(ranks))):
         found.append((1.0, f"ranks are {', '.join(str(rank + 1) for rank in ranks)}"))
     if len(masks) > 1:

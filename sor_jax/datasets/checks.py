@@ -11,8 +11,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.masks import clean_segmentation, extents, is_numbers, to_rle
+from sor_jax.metrics.sor import NUM_RANKS
 
-RANK_VALUES = (1.0, 0.9, 0.8, 0.7, 0.6)
 XYXY, XYWH = "x0 y0 x1 y1", "x y width height"
 # Each turns a box of its kind into x0 y0 x1 y1.
 BOX_FORMATS: dict[str, Callable] = {
@@ -49,14 +49,18 @@ class Checked(NamedTuple):
 
 
 def check_objects(
-    entries: list, ranks: list, *, photo_hw: tuple[int, int], box_format: str = XYXY
+    entries: list,
+    ranks: list,
+    *,
+    photo_hw: tuple[int, int],
+    box_format: str = XYXY,
+    num_ranks: int = NUM_RANKS,
 ) -> Checked:
     """The objects of a photograph from {"bbox": [..], "segmentation": ..} and rank values.
 
-    `box_format` says what the four numbers of a box are, a name of BOX_FORMATS.
-    `ranks` are the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5, however small, for
-    none. An object without a rank may be anything: it is left out where its box or mask cannot be
-    used. Raises ValueError for what is wrong with any other.
+    `box_format` says what the four numbers of a box are, a name of BOX_FORMATS. `ranks` are rank
+    values as of `check_rank_values`. An object without a rank may be anything: it is left out where
+    its box or mask cannot be used. Raises ValueError for what is wrong with any other.
     """
     if not isinstance(entries, list) or not isinstance(ranks, list):
         raise ValueError("the objects and the rank values must be lists")
@@ -64,7 +68,7 @@ def check_objects(
         raise ValueError(
             f"{len(entries)} objects but {len(ranks)} rank values; one each is expected"
         )
-    check_rank_values(ranks)
+    check_rank_values(ranks, num_ranks)
     checked = Checked([], [], [], [])
     for index, (entry, rank) in enumerate(zip(entries, ranks, strict=True)):
         try:
@@ -87,7 +91,7 @@ def check_annotation(
 
     Args:
       boxes: f[n, 4] x0 y0 x1 y1 in pixels of the photograph, where the masks are.
-      rank_order: f[n] see `check_rank_values`.
+      rank_order: f[n] see `check_rank_values`, of however many ranks.
       masks: n COCO RLEs; that of an object with a rank has a pixel.
       photo_hw: height and width of the photograph.
     """
@@ -96,7 +100,8 @@ def check_annotation(
             f"{len(boxes)} boxes, {len(rank_order)} rank values and {len(masks)} masks; one each "
             "of an object is expected"
         )
-    check_rank_values([float(value) for value in rank_order])
+    values = [float(value) for value in rank_order]
+    check_rank_values(values, _num_ranks_of(values))
     for index, (box, mask, extent) in enumerate(zip(boxes, masks, extents(masks), strict=True)):
         try:
             _check_box(box, extent if coco_mask.area(mask) else None, photo_hw)
@@ -106,28 +111,48 @@ def check_annotation(
             raise ValueError(f"object {index}: {error}") from error
 
 
-def check_rank_values(values: list) -> None:
-    """Raises ValueError unless those above .5 are 1.0 .9 .8 .., from the top, each once.
+def value_of_place(place: int, num_ranks: int = NUM_RANKS) -> float:
+    """What stands for rank `place` + 1 of K ranks: 1 - place / 2K, of five 1.0 .9 .8 .7 .6."""
+    return 1 - place / (2 * num_ranks)
 
-    All others, however small, say that their object has no rank.
+
+def check_rank_values(values: list, num_ranks: int = NUM_RANKS) -> None:
+    """Raises ValueError unless those above .5 are those of `value_of_place`, from the top.
+
+    Each comes once and with no gap: of five ranks they are 1.0 .9 .8 .7 .6. All others, however
+    small, say that their object has no rank.
     """
     for index, value in enumerate(values):
         if not is_numbers([value]) or value > 1 + 1e-3:
             kind = "the text " if isinstance(value, str) else ""
             raise ValueError(
-                f"object {index}: rank value is {kind}{value!r}; expected the number 1.0 .9 .8 .7 "
-                "or .6, or at most .5 for none"
+                f"object {index}: rank value is {kind}{value!r}; expected one of the numbers "
+                f"{_some(num_ranks, num_ranks)}, or at most .5 for none"
             )
     ranked = sorted((value for value in values if value > 0.5), reverse=True)
-    expected = RANK_VALUES[: len(ranked)]
-    if len(ranked) > len(RANK_VALUES) or any(
-        abs(value - step) > 1e-3 for value, step in zip(ranked, expected, strict=True)
+    if len(ranked) > num_ranks or any(
+        abs(value - value_of_place(place, num_ranks)) > 1e-3 for place, value in enumerate(ranked)
     ):
         found = " ".join(f"{value:.4g}" for value in ranked)
         raise ValueError(
-            f"rank values above .5 are {found}; expected {' '.join(f'{v:.1f}' for v in expected)}: "
-            "ranks 1 to 5 are 1.0 .9 .8 .7 .6, from the top, each once and with no gap"
+            f"rank values above .5 are {found}; expected {_some(len(ranked), num_ranks)}: ranks 1 "
+            f"to {num_ranks} (config.model.num_ranks) are {_some(num_ranks, num_ranks)}, from the "
+            "top, each once and with no gap"
         )
+
+
+def _num_ranks_of(values: list[float]) -> int:
+    """Of how many ranks these values are: their highest two say it; NUM_RANKS where they do not."""
+    highest = sorted(values, reverse=True)[:2]
+    if len(highest) == 2 and 0.5 < highest[1] < 1:
+        return round(1 / (2 * (1 - highest[1])))
+    return NUM_RANKS
+
+
+def _some(count: int, num_ranks: int) -> str:
+    return " ".join(
+        f"{round(value_of_place(place, num_ranks), 4)}" for place in range(min(count, num_ranks))
+    )
 
 
 def _check_object(entry: dict, rank: float, photo_hw, box_format: str) -> tuple[dict, dict]:

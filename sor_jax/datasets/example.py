@@ -14,7 +14,7 @@ from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.names import what_lies_there
 from sor_jax.datasets.rank_map import check_rank_map, levels_of
 from sor_jax.datasets.record import rank_classes
-from sor_jax.metrics.sor import rank_map
+from sor_jax.metrics.sor import NUM_RANKS, rank_map
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Photograph:
       grey: the file of its rank map; None where the set has none: it is drawn.
       box_format: what the four numbers of a box are, a name of checks.BOX_FORMATS.
       photo_hw: (height, width) where the files say it.
+      num_ranks: how many ranks the rank values are of.
     """
 
     image: pathlib.Path
@@ -38,6 +39,7 @@ class Photograph:
     grey: pathlib.Path | None = None
     box_format: str = XYXY
     photo_hw: tuple[int, int] | None = None
+    num_ranks: int = NUM_RANKS
 
 
 def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
@@ -55,7 +57,11 @@ def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
                 f"annotated as {found.photo_hw} (h, w){turned}; {found.image} has {photo_hw}"
             )
         checked = check_objects(
-            found.objects, ranks, photo_hw=photo_hw, box_format=found.box_format
+            found.objects,
+            ranks,
+            photo_hw=photo_hw,
+            box_format=found.box_format,
+            num_ranks=found.num_ranks,
         )
     except ValueError as error:
         raise ValueError(f"{found.where}, record {image_id}: {error}") from error
@@ -70,7 +76,8 @@ def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> b
     values = np.array([thing["rank_order"] for thing in checked.objects])
     if found.grey is None:
         file = io.BytesIO()
-        Image.fromarray(rank_map(masks, rank_classes(values))).save(file, "PNG")
+        classes = rank_classes(values, found.num_ranks)
+        Image.fromarray(rank_map(masks, classes, found.num_ranks)).save(file, "PNG")
         return file.getvalue()
     pixels, encoded = _decoded(found.grey, decode_grey)
     if pixels.shape != photo_hw:

@@ -27,8 +27,10 @@ class Record:
       masks: n COCO RLEs {"size": [h, w], "counts": bytes} of the photograph's size.
       polygons: the outlines of the n objects as the file has them, each a list of parts f32[v, 2]
         (x y in pixels of the photograph), empty for an object that the file gives as RLE.
-      rank_order: f32[n] the file's values: 1.0 .9 .8 .7 .6 for ranks 1..5, at most .5 for none.
+      rank_order: f32[n] the files' values: 1.0 .9 .8 .7 .6 for ranks 1..5, of K ranks
+        1 - (rank - 1) / 2K; at most .5 for none.
       grey: u8[h, w] the data set's own rank map; None where it knows no ranks.
+      num_ranks: K of the model that the record is read for.
     """
 
     image_id: str
@@ -38,16 +40,24 @@ class Record:
     polygons: list[list[np.ndarray]]
     rank_order: np.ndarray
     grey: np.ndarray | None
+    num_ranks: int = NUM_RANKS
+
+    @property
+    def rank_class(self) -> np.ndarray:
+        """i32[n], see `rank_classes`."""
+        return rank_classes(self.rank_order, self.num_ranks)
 
 
-def rank_classes(rank_order: np.ndarray) -> np.ndarray:
-    """i32[n]: 4 = most salient .. 0 = fifth, NO_RANK where the value is at most 0.5.
+def rank_classes(rank_order: np.ndarray, num_ranks: int = NUM_RANKS) -> np.ndarray:
+    """i32[n]: K - 1 = most salient .. 0 = the K-th, NO_RANK where there is no rank or a later one.
 
-    The class is int(10 * value - 6); the nearest float32 to .9 and .7 lies below them.
+    An object has a rank where its value is above 0.5; its class is K - 1 - place, its place how
+    many values are larger. Of files with the five values of ASSR that is int(10 * value - 6).
     """
     value = np.asarray(rank_order, np.float64)
-    classes = np.clip(np.floor(10 * value - 6 + 1e-4), 0, NUM_RANKS - 1)
-    return np.where(value > 0.5, classes, NO_RANK).astype(np.int32)
+    place = (value[None, :] > value[:, None]).sum(axis=1)
+    is_ranked = (value > 0.5) & (place < num_ranks)
+    return np.where(is_ranked, num_ranks - 1 - place, NO_RANK).astype(np.int32)
 
 
 def ranked_indices(rank_order: np.ndarray) -> np.ndarray:
@@ -75,10 +85,11 @@ def target_indices(record: Record, targets: str) -> np.ndarray:
     return np.concatenate([ranked, larger_first[is_other[larger_first]]])
 
 
-def decode_record(example: dict, *, where: str) -> Record:
+def decode_record(example: dict, *, where: str, num_ranks: int = NUM_RANKS) -> Record:
     """The record of a stored example (see datasets.features) whose images are still encoded.
 
-    `where` names the file in the ValueError that a broken example raises.
+    `where` names the file in the ValueError that a broken example raises; `num_ranks` is the
+    record's.
     """
     image_id = example["image_id"].decode()
     try:
@@ -98,6 +109,7 @@ def decode_record(example: dict, *, where: str) -> Record:
             polygons=[to_parts(segmentation) for segmentation in segmentations],
             rank_order=np.asarray(objects["rank_order"], np.float32).reshape(-1),
             grey=grey,
+            num_ranks=num_ranks,
         )
         check_annotation(record.boxes, record.rank_order, record.masks, (height, width))
         return record

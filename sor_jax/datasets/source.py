@@ -10,7 +10,7 @@ from absl import logging
 
 from sor_jax.datasets import assr, coco, scenes
 from sor_jax.datasets.prepare import about
-from sor_jax.datasets.record import Record, decode_record
+from sor_jax.datasets.record import NUM_RANKS, Record, decode_record
 
 NAMES = ("assr", "coco", "scenes")
 
@@ -26,29 +26,35 @@ def open_source(
     on_error: str = "raise",
     rank_field: str = "rank_order",
     rank_values: str = "places",
+    num_ranks: int = NUM_RANKS,
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
     `root` is the folder of the files ("assr", "coco"). `rank_field` names the folder of the ranks
     in it ("assr") or the field of an annotation ("coco"), whose `rank_values` are "places" or
     "scores". `canvas_hw` and `num_scenes` (split -> number) are of what is drawn ("scenes").
+    `num_ranks` is how many ranks the model tells apart, config.model.num_ranks.
     `cache_dir` holds the prepared records; None is prepare.default_cache_dir(). With `on_error`
     "skip" damaged records are left out when they are prepared; a warning tells of each.
     """
     if name == "assr":
-        builder = assr.builder(
-            root, split, cache_dir=cache_dir, on_error=on_error, rank_field=rank_field
-        )
+        options = {"rank_field": rank_field, "num_ranks": num_ranks, "on_error": on_error}
+        builder = assr.builder(root, split, cache_dir=cache_dir, **options)
     elif name == "coco":
         options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
+        options["num_ranks"] = num_ranks
         builder = coco.builder(root, split, cache_dir=cache_dir, **options)
     elif name == "scenes":
+        if num_ranks != NUM_RANKS:
+            raise ValueError(
+                f"config.model.num_ranks is {num_ranks}; the drawn scenes have {NUM_RANKS} ranks"
+            )
         builder = scenes.builder(image_hw=canvas_hw, num_scenes=num_scenes, cache_dir=cache_dir)
     else:
         raise ValueError(f"config.data.name is {name!r}; the data sets are {', '.join(NAMES)}")
     if split not in builder.info.splits:
         raise ValueError(f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}")
-    source = RecordSource(builder.data_dir, split)
+    source = RecordSource(builder.data_dir, split, num_ranks)
     for reason in source.left_out:
         logging.warning("left out: %s", reason)
     return source
@@ -67,17 +73,18 @@ def open_split(config, split: str, *, root: str | None = None):
         on_error=data.on_error,
         rank_field=data.rank_field,
         rank_values=data.rank_values,
+        num_ranks=config.model.num_ranks,
     )
 
 
 class RecordSource:
     """The records of one split, decoded when asked for; travels to worker processes as two names.
 
-    Indices are 0 .. len - 1 in the order of the data set's list.
+    Indices are 0 .. len - 1 in the order of the data set's list; `num_ranks` is the records'.
     """
 
-    def __init__(self, directory: str | os.PathLike, split: str):
-        self.directory, self.split = os.fspath(directory), split
+    def __init__(self, directory: str | os.PathLike, split: str, num_ranks: int = NUM_RANKS):
+        self.directory, self.split, self.num_ranks = os.fspath(directory), split, num_ranks
         self._examples = _open_examples(self.directory, split)
 
     @property
@@ -94,7 +101,7 @@ class RecordSource:
         return len(self._examples)
 
     def __getitem__(self, index: int) -> Record:
-        return decode_record(self._example(index), where=repr(self))
+        return decode_record(self._example(index), where=repr(self), num_ranks=self.num_ranks)
 
     def rank_order(self, index: int) -> np.ndarray:
         """f32[n] rank values of the objects of one record; decodes no image."""
@@ -104,7 +111,7 @@ class RecordSource:
         return f"{self.directory} ({self.split})"
 
     def __reduce__(self):
-        return RecordSource, (self.directory, self.split)
+        return RecordSource, (self.directory, self.split, self.num_ranks)
 
     def _example(self, index: int) -> dict:
         if not 0 <= index < len(self):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sor_jax.datasets.record import NUM_RANKS, Record
+from sor_jax.datasets.record import Record
 from sor_jax.files import write_json, write_png
 from sor_jax.metrics.scoreboard import Prediction, Truth
 from sor_jax.visualize import contact_sheet, panel
@@ -75,9 +75,10 @@ def picture_of(record: Record, truth: Truth, prediction: Prediction, note: str) 
     """u8[H, W, 3]: photograph, ground truth and prediction side by side."""
     return panel(
         record.image,
-        (truth.masks, NUM_RANKS - truth.rank_class),
-        (prediction.masks, NUM_RANKS - prediction.rank_class),
+        (truth.masks, truth.num_ranks - truth.rank_class),
+        (prediction.masks, prediction.num_ranks - prediction.rank_class),
         notes=(record.image_id, "", note),
+        num_ranks=max(truth.num_ranks, prediction.num_ranks),
     )
 
 

@@ -141,4 +141,5 @@ def in_photograph(
         ranked=ranked,
         masks=masks,
         rank_class=pasted.rank_class[ranked],
+        num_ranks=pasted.rank_prob.shape[-1],
     )

@@ -86,7 +86,8 @@ def score_map(grey: np.ndarray, record: Record, kind: str) -> dict:
         raise ValueError(f"image {record.image_id}: its data set has no ranks to score a map by")
     values = (matched_values if kind == "ranked" else mean_values)(grey, truth.masks)
     rho, matched = agreement(values, truth.rank_order)
-    ndcg = ndcg_image(grey, truth.masks, truth.rank_class + 1) or (None, None)
+    first = truth.of(np.flatnonzero(truth.rank_class >= 0))
+    ndcg = ndcg_image(grey, first.masks, first.rank_class + 1, truth.num_ranks) or (None, None)
     same_type = truth.grey.astype(grey.dtype) * (np.iinfo(grey.dtype).max // 255)
     return {
         "mae": mae_image(grey, same_type),

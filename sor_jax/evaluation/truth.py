@@ -3,7 +3,7 @@
 import numpy as np
 
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.record import Record, rank_classes, target_indices
+from sor_jax.datasets.record import Record, target_indices
 from sor_jax.metrics.scoreboard import Truth
 
 
@@ -11,12 +11,12 @@ def truth_of(record: Record, targets: str = "ranked") -> Truth:
     """The objects of `target_indices` of a photograph, in the file's order."""
     wanted = np.sort(target_indices(record, targets))
     encoded = [record.masks[index] for index in wanted]
-    rank_order = record.rank_order[wanted]
     return Truth(
         grey=record.grey,
         xyxy=record.boxes[wanted],
         encoded=encoded,
         masks=decode_masks(encoded, record.image.shape[:2]),
-        rank_order=rank_order,
-        rank_class=rank_classes(rank_order),
+        rank_order=record.rank_order[wanted],
+        rank_class=record.rank_class[wanted],
+        num_ranks=record.num_ranks,
     )

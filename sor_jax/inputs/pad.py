@@ -3,7 +3,7 @@
 import numpy as np
 
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.record import NO_RANK, NUM_RANKS, Record, rank_classes, target_indices
+from sor_jax.datasets.record import NO_RANK, Record, target_indices
 from sor_jax.inputs import transforms
 from sor_jax.inputs.augment import View, bounds, visible, whole_view
 from sor_jax.inputs.outline import edges_of
@@ -53,14 +53,14 @@ def pad_record(
     masks = decode_masks([record.masks[index] for index in kept], photo_hw)
     masks = transforms.resize_masks(masks, resized_hw)
     image = transforms.resize_image(record.image, resized_hw)
-    boxes, classes = boxes[kept], rank_classes(record.rank_order[kept])
+    boxes, classes = boxes[kept], record.rank_class[kept]
     is_cut = np.zeros(len(kept), bool)
     if view:
         image = image[top : top + hw[0], left : left + hw[1]]
         seen, boxes, masks, is_cut = _cut(boxes, masks, view)
         kept, classes = kept[seen][:max_objects], classes[seen]
         ranked = classes != NO_RANK
-        classes[ranked] = NUM_RANKS - 1 - np.arange(ranked.sum())
+        classes[ranked] = record.num_ranks - 1 - np.arange(ranked.sum())
         boxes, masks, is_cut, classes = (x[: len(kept)] for x in (boxes, masks, is_cut, classes))
     if flip:
         image, masks = image[:, ::-1], masks[:, :, ::-1]

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from sor_jax.metrics.sor import ascending_ranks
+from sor_jax.metrics.sor import NUM_RANKS, ascending_ranks
 
 BETA_SQUARED = 0.3  # of the F-measure
-TOP_SCORE = 5  # of nDCG
 
 
 def mae_image(pred_map: np.ndarray, true_map: np.ndarray) -> float:
@@ -81,18 +80,22 @@ def _f_of_band(pixels, true_levels, pred_levels, band) -> float:
 
 
 def ndcg_image(
-    pred_map: np.ndarray, masks: np.ndarray, own_scores: np.ndarray
+    pred_map: np.ndarray,
+    masks: np.ndarray,
+    own_scores: np.ndarray,
+    top_score: int = NUM_RANKS,
 ) -> tuple[float, float] | None:
     """nDCG of one image with linear and with exponential (2^g - 1) gains.
 
     An object's value is the mean of the map inside it. The objects with a value > 0 take the scores
     5, 4, 3, .. in falling order (ties: the later object first), the others 0. An object's gain is
     5 - |own score - taken score|, the ideal gain 5, the discount 1 / log2(place + 1).
+    `top_score` stands for the 5 wherever there are more ranks.
 
     Args:
       pred_map: u8 or f[h, w], larger = more salient.
-      masks: bool[n, h, w], the ranked objects, at most five.
-      own_scores: i[n], 5 = most salient .. 1.
+      masks: bool[n, h, w], the ranked objects, at most `top_score`.
+      own_scores: i[n], top_score = most salient .. 1.
 
     Returns:
       (linear, exponential), None for an image without objects.
@@ -102,12 +105,12 @@ def ndcg_image(
     values = np.array([pred_map[mask].mean() if mask.any() else 0.0 for mask in masks])
     taken = np.zeros(len(masks))
     for place, index in enumerate(_falling(values)):
-        taken[index] = TOP_SCORE - place if values[index] > 0 else 0
+        taken[index] = top_score - place if values[index] > 0 else 0
     order = _falling(np.asarray(own_scores))
-    gain = TOP_SCORE - np.abs(np.asarray(own_scores) - taken)[order]
+    gain = top_score - np.abs(np.asarray(own_scores) - taken)[order]
     discount = 1 / np.log2(np.arange(len(masks)) + 2)
-    linear = gain @ discount / (TOP_SCORE * discount.sum())
-    exponential = (2**gain - 1) @ discount / ((2**TOP_SCORE - 1) * discount.sum())
+    linear = gain @ discount / (top_score * discount.sum())
+    exponential = (2**gain - 1) @ discount / ((2**top_score - 1) * discount.sum())
     return float(linear), float(exponential)
 
 

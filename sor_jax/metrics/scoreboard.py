@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.metrics.ap import AveragePrecision, Found, Objects
 from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
-from sor_jax.metrics.sor import matched_values, rank_map, sor_image, sor_summary
+from sor_jax.metrics.sor import NUM_RANKS, matched_values, rank_map, sor_image, sor_summary
 
 
 class Truth(NamedTuple):
@@ -19,15 +19,20 @@ class Truth(NamedTuple):
     xyxy: np.ndarray  # f[n, 4] in pixels of the photograph
     encoded: list[dict]  # n masks as COCO run-length encodings
     masks: np.ndarray  # bool[n, h, w] the same masks
-    rank_order: np.ndarray  # f[n] the file's values, larger = more salient
-    rank_class: np.ndarray  # i[n] 4 = most salient .. 0, below 0 = not known
+    rank_order: np.ndarray  # f[n] the file's values, larger = more salient, at most .5 = no rank
+    rank_class: np.ndarray  # i[n] K - 1 = most salient .. 0, below 0 = none of the first K
+    num_ranks: int = NUM_RANKS  # K
 
-    def with_ranks(self) -> "Truth":
-        """The objects whose rank is known."""
-        kept = np.flatnonzero(self.rank_class >= 0)
+    def of(self, kept: np.ndarray) -> "Truth":
+        """Some of the objects, by index."""
         encoded = [self.encoded[index] for index in kept]
         order, classes = self.rank_order[kept], self.rank_class[kept]
-        return Truth(self.grey, self.xyxy[kept], encoded, self.masks[kept], order, classes)
+        masks, xyxy = self.masks[kept], self.xyxy[kept]
+        return Truth(self.grey, xyxy, encoded, masks, order, classes, self.num_ranks)
+
+    def with_ranks(self) -> "Truth":
+        """The objects whose rank is known, those after the K-th, too."""
+        return self.of(np.flatnonzero(self.rank_order > 0.5))
 
 
 class Prediction(NamedTuple):
@@ -39,11 +44,12 @@ class Prediction(NamedTuple):
     encoded: list[dict]  # p masks as COCO run-length encodings
     ranked: np.ndarray  # i[r] which detections have a rank, in their order
     masks: np.ndarray  # bool[r, h, w] masks of these
-    rank_class: np.ndarray  # i[r] 4 = most salient .. 0
+    rank_class: np.ndarray  # i[r] K - 1 = most salient .. 0
+    num_ranks: int = NUM_RANKS  # K
 
     def rank_map(self) -> np.ndarray:
         """u8[h, w], see `sor_jax.metrics.sor.rank_map`."""
-        return rank_map(self.masks, self.rank_class)
+        return rank_map(self.masks, self.rank_class, self.num_ranks)
 
 
 class Scored(NamedTuple):
@@ -84,14 +90,16 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
     Its row has mae, rho, matched, objects, sa_sor, f_measure, ndcg_linear and ndcg_exp; None where
     a metric is undefined for it. SA-SOR and the F-measure see the detections that have a rank,
     scored by it; MAE, SOR and nDCG see the rank map; AP sees every detection. Order is judged among
-    the objects whose rank is known. Where none is, all objects count as to be matched, and rho is
-    None.
+    the objects whose rank is known; nDCG among the first K of them. Where none is, all objects
+    count as to be matched, and rho is None.
     """
     everything, truth = truth, truth.with_ranks()
     pred_map = prediction.rank_map()
     rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
     iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
-    ndcg = ndcg_image(pred_map, truth.masks, truth.rank_class + 1) or (None, None)
+    first = truth.of(np.flatnonzero(truth.rank_class >= 0))
+    ndcg = ndcg_image(pred_map, first.masks, first.rank_class + 1, truth.num_ranks)
+    ndcg = ndcg or (None, None)
     row = {
         "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
         "rho": rho,

@@ -10,9 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 
 NUM_RANKS = 5
+"""Of ASSR, and of every model that config.model.num_ranks says no other number for."""
 NO_RANK = -1
-GREY_OF_CLASS = tuple(255 * (rank_class + 6) // 10 for rank_class in range(NUM_RANKS))
-"""153 178 204 229 255: the grey of rank class 0..4 (4 = most salient)."""
+
+
+def greys_of_classes(num_ranks: int = NUM_RANKS) -> tuple[int, ...]:
+    """The grey of rank class 0 .. K - 1 (K - 1 = most salient): int(255 * (1 - place / 2K))."""
+    return tuple(255 * (rank + num_ranks + 1) // (2 * num_ranks) for rank in range(num_ranks))
+
+
+GREY_OF_CLASS = greys_of_classes()
+"""153 178 204 229 255, of five ranks."""
 
 
 def paint(masks: np.ndarray, greys: np.ndarray) -> np.ndarray:
@@ -26,19 +34,22 @@ def paint(masks: np.ndarray, greys: np.ndarray) -> np.ndarray:
     return painted
 
 
-def rank_map(masks: np.ndarray, rank_class: np.ndarray) -> np.ndarray:
+def rank_map(masks: np.ndarray, rank_class: np.ndarray, num_ranks: int = NUM_RANKS) -> np.ndarray:
     """The ranked objects as of `paint`.
 
     Args:
       masks: bool[n, h, w]; n may be 0.
-      rank_class: i[n], 4 = most salient .. 0; an object below 0 has no rank and is not painted.
+      rank_class: i[n], K - 1 = most salient .. 0; an object below 0 has no rank and is not painted.
+      num_ranks: K.
 
     Returns:
-      u8[h, w]: 255 229 204 178 153 for classes 4..0, 0 elsewhere.
+      u8[h, w]: the greys of `greys_of_classes`, of five ranks 255 229 204 178 153 for classes 4..0,
+      and 0 elsewhere.
     """
     rank_class = np.asarray(rank_class, int)
     is_ranked = rank_class >= 0
-    return paint(masks[is_ranked], np.take(GREY_OF_CLASS, rank_class[is_ranked]))
+    greys = np.take(greys_of_classes(num_ranks), rank_class[is_ranked])
+    return paint(masks[is_ranked], greys)
 
 
 def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:

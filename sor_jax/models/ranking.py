@@ -25,6 +25,7 @@ class RankingHead(nn.Module):
       hidden: widths of the two fully connected layers; the last is the token's.
       layers, heads, ffn, activation, dropout: the Transformer encoder's.
       center_grid, scale_grid: cells per side of the learnt grids.
+      num_ranks: rank classes K.
       slipped_height: use (y1 + y0) / H in place of the height, as the original's "box" does.
       dtype: what layers compute in. Those that read the coordinate maps, and the rank layer, are
         float32: bfloat16 knows 256 places across half a photograph.
@@ -43,6 +44,7 @@ class RankingHead(nn.Module):
     dropout: float = 0.1
     center_grid: int = 8
     scale_grid: int = 4
+    num_ranks: int = NUM_RANKS
     slipped_height: bool = False
     dtype: jnp.dtype = jnp.float32
 
@@ -74,7 +76,7 @@ class RankingHead(nn.Module):
                 dropout=self.dropout,
                 dtype=self.dtype,
             )
-        self.rank = Dense(NUM_RANKS, kernel_init=normal(0.01), dtype=jnp.float32)
+        self.rank = Dense(self.num_ranks, kernel_init=normal(0.01), dtype=jnp.float32)
 
     def __call__(self, pooled, mask_prob, boxes, valid_hw, *, train: bool = False):
         """Ranks the regions of each image against each other: `tokens`, then `interact`."""
@@ -110,7 +112,7 @@ class RankingHead(nn.Module):
           train: whether dropout is on (needs the rng "dropout").
 
         Returns:
-          rank logits f32[B, R, 5], class 4 = most salient.
+          rank logits f32[B, R, K], class K - 1 = most salient.
         """
         if self.interaction:
             tokens = self.encoder(tokens, valid, train=train)

@@ -13,13 +13,13 @@ from PIL import Image
 
 from sor_jax.datasets.images import decode_image
 from sor_jax.files import cache_dir, write_png
-from sor_jax.visualize import COLOURS
+from sor_jax.visualize import colour_of
 
 MOST_PIXELS = 60_000_000
 DRAWN_HEIGHT = 640
 NUM_EXAMPLES = 6
 TINT = 0.45  # opacity of the colour over an object
-COLOUR_OF_RANK = {str(rank): "#" + bytes(colour).hex() for rank, colour in COLOURS.items()}
+COLOUR_OF_RANK = {str(rank): "#" + bytes(colour_of(rank)).hex() for rank in range(1, 21)}
 
 
 def example_photographs() -> list[str]:
@@ -72,7 +72,8 @@ def table(ranking) -> str:
     """The objects as a table in HTML."""
     if not len(ranking):
         return "<p>No object was found.</p>"
-    head = "".join(f"<th>{title}</th>" for title in ("rank", "share", "object?", 1, 2, 3, 4, 5))
+    numbers = range(1, ranking.num_ranks + 1)
+    head = "".join(f"<th>{title}</th>" for title in ("rank", "share", "object?", *numbers))
     rows = []
     for thing in ranking:
         cells = [f"<td>{100 * thing.share:.1f} %</td>", f"<td>{thing.score:.2f}</td>"]
@@ -82,7 +83,8 @@ def table(ranking) -> str:
         ]
         rows.append(f"<tr><th>{thing.rank}</th>{''.join(cells)}</tr>")
     return (
-        f"<table class='ranks'><tr>{head}</tr>{''.join(rows)}</table><p>1 to 5: how probable the "
+        f"<table class='ranks'><tr>{head}</tr>{''.join(rows)}</table>"
+        f"<p>1 to {ranking.num_ranks}: how probable the "
         "model finds each rank. share: of the photograph. object?: how sure the detector is.</p>"
     )
 

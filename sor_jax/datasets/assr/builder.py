@@ -8,6 +8,7 @@ from sor_jax.datasets.example import Photograph
 from sor_jax.datasets.folder import FolderBuilder, open_folder
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.names import Finder, what_lies_there
+from sor_jax.metrics.sor import NUM_RANKS
 
 
 class Assr(FolderBuilder):
@@ -21,14 +22,24 @@ class AssrFolder:
       root: the folder.
       split: train, val or test.
       rank_field: the folder of the ranks, of several that the root may hold.
+      num_ranks: how many ranks their values are of, ASSR's own 5.
 
     Raises FileNotFoundError where the list of the split, or these ranks, are not there, and
     ValueError for a list that cannot be read.
     """
 
-    def __init__(self, root: str | os.PathLike | None, split: str, rank_field: str = layout.RANKS):
+    def __init__(
+        self,
+        root: str | os.PathLike | None,
+        split: str,
+        rank_field: str = layout.RANKS,
+        num_ranks: int = NUM_RANKS,
+    ):
         self.root, self.split = layout.require(root, split, rank_field), split
         self.arguments = {"rank_field": rank_field}
+        if num_ranks != NUM_RANKS:
+            self.arguments["num_ranks"] = num_ranks
+        self._num_ranks = num_ranks
         self.ids = layout.read_ids(self.root, split)
         self._image = Finder(self.root / "images" / split, SUFFIXES)
         self._ranks = self._grey = None
@@ -65,7 +76,9 @@ class AssrFolder:
         if self._ranks is not None:
             file, grey = self._ranks(image_id), self._grey(image_id)
             ranks, where = _read_ranks(file), f"{where} and {file}"
-        return Photograph(self._image(image_id), objects, ranks, where, grey=grey)
+        return Photograph(
+            self._image(image_id), objects, ranks, where, grey=grey, num_ranks=self._num_ranks
+        )
 
 
 def builder(
@@ -75,9 +88,10 @@ def builder(
     cache_dir: str | os.PathLike | None = None,
     on_error: str = "raise",
     rank_field: str = layout.RANKS,
+    num_ranks: int = NUM_RANKS,
 ) -> Assr:
     """The prepared builder of a split of a folder in ASSR layout, see folder.open_folder."""
-    folder = AssrFolder(root, split, rank_field)
+    folder = AssrFolder(root, split, rank_field, num_ranks)
     return open_folder(Assr, folder, cache_dir=cache_dir, on_error=on_error)
 
 

@@ -9,6 +9,7 @@ from sor_jax.datasets.coco import files
 from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
 from sor_jax.datasets.example import Photograph
 from sor_jax.datasets.folder import FolderBuilder, open_folder
+from sor_jax.metrics.sor import NUM_RANKS
 
 
 class Coco(FolderBuilder):
@@ -23,6 +24,7 @@ class CocoFolder:
       split: train, val or test.
       rank_field: the field of an annotation that holds its rank; "" for a set without ranks.
       rank_values: "places" (1 = most salient) or "scores" (larger = more salient).
+      num_ranks: so many objects of a photograph at most have a rank.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class CocoFolder:
         split: str,
         rank_field: str = "rank",
         rank_values: str = "places",
+        num_ranks: int = NUM_RANKS,
     ):
         if rank_values not in MEANINGS:
             raise ValueError(
@@ -38,7 +41,9 @@ class CocoFolder:
             )
         self.root, self.split = files.require(root, split), split
         self.arguments = {"rank_field": rank_field, "rank_values": rank_values}
-        self._rank_field, self._rank_values = rank_field, rank_values
+        if num_ranks != NUM_RANKS:
+            self.arguments["num_ranks"] = num_ranks
+        self._rank_field, self._rank_values, self._num_ranks = rank_field, rank_values, num_ranks
         images = files.read_images(self.root, split)
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
@@ -61,11 +66,18 @@ class CocoFolder:
         if self._rank_field:
             values = [entry.get(self._rank_field) for entry in image.annotations]
             try:
-                ranks = rank_order(values, self._rank_values, self._rank_field).tolist()
+                ranks = rank_order(values, self._rank_values, self._rank_field, self._num_ranks)
+                ranks = ranks.tolist()
             except ValueError as error:
                 raise ValueError(f"{where}, record {image_id}: {error}") from error
         return Photograph(
-            image.path, image.annotations, ranks, where, box_format=XYWH, photo_hw=image.size
+            image.path,
+            image.annotations,
+            ranks,
+            where,
+            box_format=XYWH,
+            photo_hw=image.size,
+            num_ranks=self._num_ranks,
         )
 
 
@@ -77,9 +89,10 @@ def builder(
     on_error: str = "raise",
     rank_field: str = "rank",
     rank_values: str = "places",
+    num_ranks: int = NUM_RANKS,
 ) -> Coco:
     """The prepared builder of a split of a COCO data set, see CocoFolder and folder.open_folder."""
-    folder = CocoFolder(root, split, rank_field, rank_values)
+    folder = CocoFolder(root, split, rank_field, rank_values, num_ranks)
     return open_folder(Coco, folder, cache_dir=cache_dir, on_error=on_error)
 
 

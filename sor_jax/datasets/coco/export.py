@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.record import NO_RANK, NUM_RANKS, Record, rank_classes
+from sor_jax.datasets.record import Record, ranked_indices
 
 CATEGORY = {"id": 1, "name": "salient object"}
 
@@ -28,15 +28,15 @@ def to_coco(records: Iterable[Record], *, suffix: str = ".jpg") -> dict:
                 "width": width,
             }
         )
-        classes = rank_classes(record.rank_order)
-        for index, rank_class in enumerate(classes):
+        place = {index: rank for rank, index in enumerate(ranked_indices(record.rank_order), 1)}
+        for index in range(len(record.boxes)):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": CATEGORY["id"],
                     "iscrowd": 0,
-                    "rank": None if rank_class == NO_RANK else int(NUM_RANKS - rank_class),
+                    "rank": place.get(index),
                     **_shape(record, index),
                 }
             )

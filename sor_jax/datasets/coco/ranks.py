@@ -1,17 +1,22 @@
-"""From the ranks that annotations carry to the five that are learnt."""
+"""From the ranks that annotations carry to those that are learnt."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from sor_jax.datasets.checks import value_of_place
 from sor_jax.datasets.masks import is_numbers
-from sor_jax.datasets.record import NUM_RANKS
+from sor_jax.metrics.sor import NUM_RANKS
 
 MEANINGS = ("places", "scores")
 
 
-def rank_order(values: Sequence, meaning: str, field: str) -> np.ndarray:
+def rank_order(
+    values: Sequence, meaning: str, field: str, num_ranks: int = NUM_RANKS
+) -> np.ndarray:
     """f64[n]: 1.0 .9 .8 .7 .6 for the five most salient objects, 0 for all others.
+
+    Of another number of ranks the values are those of `value_of_place`.
 
     Args:
       values: what the field holds for each object, None where an object has no rank.
@@ -32,13 +37,13 @@ def rank_order(values: Sequence, meaning: str, field: str) -> np.ndarray:
         )
     keys = np.asarray(numbers, np.float64) * (-1 if meaning == "scores" else 1)
     order = np.argsort(keys, kind="stable")
-    for first, second in zip(order[:NUM_RANKS], order[1:], strict=False):
+    for first, second in zip(order[:num_ranks], order[1:], strict=False):
         if keys[first] == keys[second]:
             raise ValueError(
                 f"objects {ranked[first]} and {ranked[second]} have the same {field}, "
                 f"{numbers[first]}; their order is not known"
             )
     result = np.zeros(len(values))
-    for rank, index in enumerate(order[:NUM_RANKS]):
-        result[ranked[index]] = 1 - rank / 10
+    for rank, index in enumerate(order[:num_ranks]):
+        result[ranked[index]] = value_of_place(rank, num_ranks)
     return result
