@@ -32,10 +32,11 @@ def small_config():
 
 
 @functools.lru_cache
-def small_network(mask_channel=False, **ranking):
+def small_network(mask_channel=False, num_ranks=5, **ranking):
     """(config, model, variables) whose detector finds something before any training."""
     config = small_config()
     config.model.ranking.update(ranking)
+    config.model.num_ranks = num_ranks
     config.reference.mask_channel = mask_channel
     model = build.build_model(config)
     variables = build.init_variables(model, config, jax.random.key(0))

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from sor_jax.visualize import COLOURS, contact_sheet, panel, ranked_overlay
+from sor_jax.visualize import (
+    COLOURS,
+    NO_RANK_COLOUR,
+    colour_of,
+    contact_sheet,
+    panel,
+    ranked_overlay,
+)
 
 
 def two_masks(hw):
@@ -75,3 +82,14 @@ def test_contact_sheet_places_panels_in_rows():
     assert page.shape == (40, 100, 3)
     assert [page[10, 25, 0], page[10, 75, 0], page[30, 25, 0]] == [50, 100, 150]
     assert contact_sheet(panels[:1], scale=1.0).shape == (40, 100, 3)
+
+
+def test_eight_ranks_have_eight_colours_and_the_ninth_none():
+    colours = [colour_of(rank, 8) for rank in range(1, 9)]
+    assert len({*colours, NO_RANK_COLOUR}) == 9
+    assert colours[:5] == list(COLOURS.values())
+    assert {colour_of(9, 8), colour_of(0), colour_of(6, 5)} == {NO_RANK_COLOUR}
+    picture = np.asarray(
+        ranked_overlay(np.zeros((60, 80, 3), np.uint8), two_masks((60, 80)), [8, 6], num_ranks=8)
+    )
+    assert (picture == 255).all(axis=-1).any()  # numbers are written

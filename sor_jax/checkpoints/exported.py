@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 
 from sor_jax.config import read_saved
 from sor_jax.files import write_json, write_whole
+from sor_jax.metrics.sor import NUM_RANKS
 
 FORMAT = 1
 SMALL = 20_000  # numbers in an array that stays float32
@@ -144,11 +145,12 @@ def read_card(folder: str | os.PathLike) -> dict[str, Any]:
 
 
 def read_config(folder: str | os.PathLike) -> ml_collections.ConfigDict:
-    """The config of config.json; what it does not say of `reference` is off."""
+    """The config of config.json; what it does not say of `reference` is off, and ranks are five."""
     path = pathlib.Path(folder) / CONFIG
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {CONFIG}: it says what model the weights are of")
-    fields = {f"reference.{name}": False for name in _OF_THE_ORIGINAL} | read_saved(path)
+    fields = {f"reference.{name}": False for name in _OF_THE_ORIGINAL}
+    fields |= {"model.num_ranks": NUM_RANKS} | read_saved(path)
     fields = {name: _tuples(value) for name, value in fields.items()}
     return ml_collections.ConfigDict(_nested(fields))
 

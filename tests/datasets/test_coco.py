@@ -207,6 +207,33 @@ def test_there_and_back(tmp_path):
         np.testing.assert_array_equal(rank_classes(a.rank_order), rank_classes(b.rank_order))
 
 
+def test_of_eight_ranks_seven_objects_keep_theirs(tmp_path):
+    boxes = [(3 * i, 2, 3 * i + 3, 9) for i in range(9)]
+    content = {
+        "images": [{"id": 1, "file_name": "one.jpg"}],
+        "annotations": [
+            {
+                "image_id": 1,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "segmentation": [assr_tree.polygon((x0, y0, x1, y1))[0]],
+                "rank": index + 1 if index < 7 else None,
+            }
+            for index, (x0, y0, x1, y1) in enumerate(boxes)
+        ],
+    }
+    root = tmp_path / "coco"
+    (root / "images").mkdir(parents=True)
+    (root / "train.json").write_text(json.dumps(content))
+    Image.new("RGB", (32, 16), (9, 99, 9)).save(root / "images" / "one.jpg")
+    record = opened(root, tmp_path, rank_field="rank", num_ranks=8)[0]
+    assert record.rank_class.tolist() == [7, 6, 5, 4, 3, 2, 1, -1, -1]
+    greys = [255, 239, 223, 207, 191, 175, 159, 0, 0]
+    assert record.grey[4, 1:27:3].tolist() == greys
+    five = opened(root, tmp_path, rank_field="rank")[0]  # prepared apart
+    assert five.rank_class.tolist() == [4, 3, 2, 1, 0, -1, -1, -1, -1]
+    assert five.grey[4, 1:27:3].tolist() == [255, 229, 204, 178, 153, 0, 0, 0, 0]
+
+
 def test_a_field_that_nobody_has_is_named_with_those_that_are_there(tmp_path):
     with pytest.raises(ValueError, match=r"'rnak'.*salience"):
         opened(write(tmp_path / "coco", coco_of()), tmp_path, rank_field="rnak")

@@ -30,17 +30,18 @@ def softmax(logit, axis):
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 12])
-@pytest.mark.parametrize("seed", range(5))
-def test_rules_match_loops(n, seed):
-    logit = 3 * np.random.default_rng(seed).standard_normal((n, NUM_RANKS))
+@pytest.mark.parametrize(("num_ranks", "seed"), [*((NUM_RANKS, s) for s in range(5)), (8, 0)])
+def test_rules_match_loops(n, num_ranks, seed):
+    logit = 3 * np.random.default_rng(seed).standard_normal((n, num_ranks))
     got = assign_ranks(jnp.asarray(logit), all_valid(logit))
     assert got.tolist() == sequential(softmax(logit, 1), 0.0)
     got = assign_ranks_reference(jnp.asarray(logit), all_valid(logit))
     assert got.tolist() == sequential(softmax(logit, 0), 0.1)
     got = assign_ranks_expected(jnp.asarray(logit), all_valid(logit))
-    mean = softmax(logit, 1) @ np.arange(NUM_RANKS)
-    first = np.argsort(-mean)[:NUM_RANKS]
-    assert got[first].tolist() == [4, 3, 2, 1, 0][:n] and (got >= 0).sum() == min(n, NUM_RANKS)
+    mean = softmax(logit, 1) @ np.arange(num_ranks)
+    first = np.argsort(-mean)[:num_ranks]
+    assert got[first].tolist() == [*range(num_ranks)][::-1][:n]
+    assert (got >= 0).sum() == min(n, num_ranks)
 
 
 def test_the_papers_rule_by_hand():

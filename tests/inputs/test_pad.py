@@ -169,3 +169,13 @@ def test_all_objects_are_ground_truth_ranked_first_then_the_larger():
 def test_targets_are_one_of_two():
     with pytest.raises(ValueError, match=r"config\.data\.targets is 'every'"):
         pad_record(made_up_record(), canvas_hw=(24, 32), max_objects=5, targets="every")
+
+
+def test_of_eight_ranks_the_ninth_object_has_none():
+    boxes = [(3 * i, 2, 3 * i + 3, 9) for i in range(10)]
+    values = [1 - place / 20 for place in (4, 0, 1, 2, 3, 5, 6, 7, 8, 9)]
+    record = dataclasses.replace(made_up_record(boxes=boxes, values=values), num_ranks=8)
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=9)
+    assert got["gt_rank_class"].tolist() == [7, 6, 5, 4, 3, 2, 1, 0, -1]
+    np.testing.assert_array_equal(got["gt_boxes"][4], boxes[0])  # the fifth
+    assert got["objects_left_out"] == 1

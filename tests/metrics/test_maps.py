@@ -109,3 +109,15 @@ def test_ndcg_of_an_image_without_objects_and_of_an_empty_mask():
     assert ndcg_image(np.zeros((4, 8)), HALVES[:0], np.zeros(0, int)) is None
     empty = HALVES & False
     assert ndcg_image(np.full((4, 8), 9), empty, np.array([5, 4]))[0] < 1
+
+
+def test_ndcg_of_eight_ranks_gives_eight_points_to_the_first():
+    masks = np.eye(8, dtype=bool).reshape(8, 1, 8)
+    own = np.arange(8, 0, -1)
+    right = np.arange(80, 0, -10, np.uint8)[None]
+    assert ndcg_image(right, masks, own, 8) == (pytest.approx(1), pytest.approx(1))
+    # Only the first object is seen: it gains 8, the others 8 - own.
+    first = np.where(np.arange(8) == 0, 80, 0).astype(np.uint8)[None]
+    gain, discount = np.array([8, 1, 2, 3, 4, 5, 6, 7]), 1 / np.log2(np.arange(8) + 2)
+    expected = gain @ discount / (8 * discount.sum())
+    assert ndcg_image(first, masks, own, 8)[0] == pytest.approx(expected)

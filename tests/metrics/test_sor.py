@@ -132,3 +132,12 @@ def test_summary_of_nothing_has_no_sor():
     assert summary["sor"] is None
     assert summary["sor_multi"] is None
     assert (summary["images_used"], summary["images"], summary["objects"]) == (0, 2, 3)
+
+
+def test_of_eight_ranks_a_place_is_worth_a_sixteenth():
+    masks = boxes_to_masks([(2 * i, 0, 2 * i + 2, 2) for i in range(8)])
+    painted = rank_map(masks, 7 - np.arange(8), 8)
+    values = [1, 0.9375, 0.875, 0.8125, 0.75, 0.6875, 0.625, 0.5625]
+    assert painted[0, ::2].tolist() == [int(255 * value) for value in values]
+    assert sor_image(painted, masks, np.array(values)) == (pytest.approx(1), 8)
+    assert sor_image(painted, masks[::-1], np.array(values)) == (pytest.approx(-1), 8)
