@@ -1,6 +1,5 @@
 """What a config must hold, checked before anything starts; and the names that fields had before."""
 
-import json
 import math
 import os
 import pathlib
@@ -8,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
+
+from sor_jax.files import read_json
 
 PATHS = ("init_from", "data.root", "data.cache_dir")
 """Fields that may begin with ~."""
@@ -78,10 +79,10 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 def read_saved(path: pathlib.Path) -> dict[str, Any]:
     """The fields of a config.json, "SECTION.FIELD" -> value, under the names of today."""
-    try:
-        fields = flatten(json.loads(path.read_text()))
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    saved = read_json(path)
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path} holds a {type(saved).__name__}; expected the fields of a config")
+    fields = flatten(saved)
     for old, (new, opposite) in RENAMED.items():
         if old in fields:
             value = fields.pop(old)

@@ -69,6 +69,28 @@ def read_json(path: pathlib.Path):
         raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 
+def read_records(path: pathlib.Path, *fields: str) -> list[dict]:
+    """The records of a .jsonl, one a line; none where the file is missing.
+
+    What follows the last line's end, nothing or a line cut short, is dropped. Raises ValueError for
+    a line that is no record with these fields.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or not record.keys() >= set(fields):
+            raise ValueError(
+                f"{path}, line {number} is no JSON record{' with ' * bool(fields)}"
+                f"{', '.join(fields)}: repair or remove the line"
+            )
+        records.append(record)
+    return records
+
+
 @contextlib.contextmanager
 def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Where to write a file: beside its place, where it is moved to at the end of the block.

@@ -1,10 +1,9 @@
 """Which checkpoint scored best: best.json of a workdir."""
 
-import json
 import math
 import pathlib
 
-from sor_jax.files import write_json
+from sor_jax.files import read_json, write_json
 
 FILE = "best.json"
 LOWER_IS_BETTER = ("mae",)
@@ -20,12 +19,12 @@ class BestScore:
 
     def __init__(self, workdir: pathlib.Path, metric: str):
         self._workdir, self._metric = workdir, metric
+        read_best(workdir)  # one that is damaged is told before anything starts
 
     @property
     def step(self) -> int | None:
         """The step that scored best, None before the first score."""
-        best = self._read()
-        return best["step"] if best else None
+        return self._read().get("step")
 
     def note(self, step: int, value: float | None) -> bool:
         """Marks a step as the best if its score is; returns whether it is.
@@ -44,15 +43,24 @@ class BestScore:
 
     def forget(self, step: int) -> None:
         """Unmarks a step whose checkpoint is gone; it may come and score again."""
-        if read_best(self._workdir, default={}).get("step") == step:
+        if read_best(self._workdir).get("step") == step:
             (self._workdir / FILE).unlink()
 
     def _read(self):
         best = read_best(self._workdir)
-        return best if best and best["metric"] == self._metric else None
+        return best if best.get("metric") == self._metric else {}
 
 
-def read_best(workdir: pathlib.Path, default: dict | None = None) -> dict | None:
-    """{"step", "metric", "value"} of a workdir."""
+def read_best(workdir: pathlib.Path) -> dict:
+    """{"step", "metric", "value"} of a workdir; empty where none has scored."""
     path = workdir / FILE
-    return json.loads(path.read_text()) if path.exists() else default
+    if not path.exists():
+        return {}
+    try:
+        best = read_json(path)
+        return {"step": int(best["step"]), "metric": best["metric"], "value": float(best["value"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error!r}): remove it, and the next evaluation of the run writes "
+            "it; without it the last checkpoint is taken"
+        ) from None

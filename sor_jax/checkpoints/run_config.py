@@ -65,8 +65,11 @@ def config_of(
         logging.warning("%s: config.%s means nothing to this version", path, name)
     fields = {name: saved[name] for name in saved if name in known} | (overrides or {})
     config = defaults.copy_and_resolve_references()
-    with config.unlocked():
-        config.update_from_flattened_dict(fields)
+    try:
+        with config.unlocked():
+            config.update_from_flattened_dict(fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
     return validate(config)
 
 

@@ -89,7 +89,7 @@ def _choose(source: str | os.PathLike, prefer: str) -> pathlib.Path:
             f"no checkpoint in {source}: looked for {root}/STEP; give the --workdir of a "
             "training run or one of the checkpoints in it"
         )
-    best = read_best(source, default={}).get("step")
+    best = read_best(source).get("step")
     return root / str(best if prefer == "best" and best in steps else max(steps))
 
 

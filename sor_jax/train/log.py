@@ -13,7 +13,7 @@ from tensorboardX.proto import event_pb2
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
 from sor_jax.distributed.hosts import duration
-from sor_jax.files import write_whole
+from sor_jax.files import read_records, write_whole
 from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED
 
 FILE = "metrics.jsonl"
@@ -37,7 +37,9 @@ class MetricsLog:
     def __init__(self, workdir: str | os.PathLike, *, start_step: int):
         workdir = pathlib.Path(workdir)
         path = workdir / FILE
-        self.records = [record for record in read_records(path) if record["step"] <= start_step]
+        self.records = [
+            record for record in read_records(path, "step") if record["step"] <= start_step
+        ]
         write_whole(path, "".join(_line(record) for record in self.records))
         self._path, self._file, self._failed = path, path.open("a"), False
         self._tensorboard = TensorBoard(workdir / "tensorboard", purge_step=start_step + 1)
@@ -140,23 +142,6 @@ class TensorBoard:
     def _write(self, event):
         event.wall_time = time.time()
         self._writer.write_event(event)
-
-
-def read_records(path: str | os.PathLike) -> list[dict]:
-    """The records of a metrics.jsonl, none where it is missing; a last line cut off is dropped."""
-    path = pathlib.Path(path)
-    lines = path.read_text().split("\n") if path.exists() else []
-    if lines:
-        lines.pop()  # what follows the last line's end: nothing, or a line cut short
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path}, line {number} is not JSON ({error}): repair or remove the line"
-            ) from None
-    return records
 
 
 def training_line(step: int, steps: int, values: dict[str, float]) -> str:

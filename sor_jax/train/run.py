@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
 from sor_jax.config import flatten, read_saved
 from sor_jax.distributed.hosts import is_primary
-from sor_jax.files import locked, write_whole
+from sor_jax.files import locked, read_records, write_whole
 
 LOCK = ".lock"
 DATA = "data"
@@ -116,7 +116,12 @@ def check_same_run(
         if name in now and before[name] != now[name] and name not in _FREE
     }
     data_before = next(
-        (start["data"] for start in reversed(_starts(workdir)) if "data" in start), ""
+        (
+            start["data"]
+            for start in reversed(read_records(workdir / ENVIRONMENT))
+            if "data" in start
+        ),
+        "",
     )
     if data and data_before:
         # The same data may have moved; other data are told here.
@@ -197,7 +202,7 @@ def record_environment(workdir: pathlib.Path, step: int, *, data: str = "") -> l
     """
     if not is_primary():
         return []
-    starts, now = _starts(workdir), environment()
+    starts, now = read_records(workdir / ENVIRONMENT), environment()
     known = {"data": data} if data else {}
     start = {"step": step, "started": time.strftime("%Y-%m-%d %H:%M:%S"), **known, **now}
     lines = "".join(json.dumps(each) + "\n" for each in [*starts, start])
@@ -210,13 +215,6 @@ def record_environment(workdir: pathlib.Path, step: int, *, data: str = "") -> l
         for name, value in now.items()
         if name in before and before[name] != value
     ]
-
-
-def _starts(workdir: pathlib.Path) -> list[dict]:
-    path = workdir / ENVIRONMENT
-    # What follows the last line's end is nothing, or a line cut short.
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _version(package: str) -> str:

@@ -62,6 +62,14 @@ def test_the_command_line_overrides_and_the_differences_are_known(run):
     }
 
 
+def test_a_value_of_another_type_is_named_with_its_file(run):
+    saved = json.loads((run / "config.json").read_text())
+    saved["eval"]["batch_size"] = "two"
+    (run / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match=r"run/config\.json.*batch_size.*two"):
+        run_config(flag(), run)
+
+
 def test_a_file_that_is_not_used_says_what_it_had_said_otherwise(run, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         run_config(flag(), run)

@@ -7,7 +7,8 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from sor_jax.distributed.hosts import duration
-from sor_jax.train.log import MetricsLog, read_records, training_line
+from sor_jax.files import read_records
+from sor_jax.train.log import MetricsLog, training_line
 from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED, Meter
 
 
@@ -79,9 +80,10 @@ def test_a_picture_reaches_the_board(tmp_path):
 
 def test_a_broken_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2 is not JSON"):
-        read_records(path)
+    for line in (b"nonsense", b"\xff\xfe", b"[1]", b'{"stp": 2}', b""):
+        path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+        with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
+            read_records(path, "step")
     with pytest.raises(ValueError, match="Out of range float"):
         MetricsLog(tmp_path / "other", start_step=0).write(1, {"loss/total": float("nan")})
 

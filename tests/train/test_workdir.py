@@ -92,6 +92,25 @@ def test_a_workdir_whose_fields_had_other_names_goes_on(tmp_path):
         fit(toy.experiment(), toy.config(steps=8), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("config.json", b'{"seed": '),
+        ("config.json", b"[]"),
+        ("best.json", b'{"step"'),
+        ("best.json", b"[]"),
+        ("metrics.jsonl", b"\xff\xfe\n"),
+        ("environment.jsonl", b'{"step":\n'),
+    ],
+)
+def test_a_damaged_file_of_a_workdir_is_named_before_a_step_is_done(tmp_path, name, content):
+    fit(toy.experiment(), toy.config(), tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/{name}"):
+        fit(toy.experiment(), toy.config(steps=8), tmp_path)
+    assert not (tmp_path / "checkpoints/8").exists()
+
+
 def test_how_long_and_how_often_may_change(tmp_path):
     fit(toy.experiment(), toy.config(), tmp_path)
     other = changed(train__steps=7, train__log_every=5, eval__batch_size=1, eval__best_metric="sor")
