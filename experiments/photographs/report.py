@@ -1,5 +1,6 @@
 """The report: rules, the model untrained, trained, and trained with help; best and worst pages."""
 
+import itertools
 import os
 import pathlib
 
@@ -15,7 +16,7 @@ from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.evaluation.checkpoint import start_variables, trained_variables
 from sor_jax.evaluation.gallery import picture_of
-from sor_jax.evaluation.loop import in_photograph
+from sor_jax.evaluation.loop import in_photograph, predicted
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.visualize import contact_sheet
@@ -81,20 +82,22 @@ def _score(config, source, splits) -> dict[str, Row]:
     find, rank = make_predict(predictor, mesh), make_predict(given, mesh, put=put)
     helped = (", true boxes", ", true boxes and masks", ", true order")
     rows = {"": Row(keep=True)} | {name: Row() for name in helped}
-    for batch, records in _batches(config, splits):
-        found, ranked = find(variables, batch), rank(variables, batch)
-        for slot, record in enumerate(records):
-            truth, hw = truth_of(record), batch["valid_hw"][slot]
-            own = in_photograph(found, slot, hw, record)
-            order = ranked.rank_class[slot][np.asarray(batch["gt_valid"][slot])]
-            predictions = (
-                own,
-                in_photograph(ranked, slot, hw, record),
-                ways.true_masks(order, record, truth),
-                ways.true_order(own, truth),
-            )
-            for row, prediction in zip(rows.values(), predictions, strict=True):
-                row.add(record, prediction, truth)
+
+    def both(batch):
+        return find(variables, batch), rank(variables, batch), np.asarray(batch["gt_valid"])
+
+    for seen in itertools.chain.from_iterable(predicted(both, _batches(config, splits))):
+        found, ranked, is_object = seen.output
+        record, truth, own = seen.record, truth_of(seen.record), in_photograph(found, seen)
+        order = ranked.rank_class[seen.slot][is_object[seen.slot]]
+        predictions = (
+            own,
+            in_photograph(ranked, seen),
+            ways.true_masks(order, record, truth),
+            ways.true_order(own, truth),
+        )
+        for row, prediction in zip(rows.values(), predictions, strict=True):
+            row.add(record, prediction, truth)
     return rows
 
 

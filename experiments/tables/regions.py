@@ -12,7 +12,7 @@ from sor_jax.build import build_model, build_objective, build_predict
 from sor_jax.datasets.source import open_split
 from sor_jax.detectors.objective import image_keys
 from sor_jax.distributed.sharding import make_mesh, make_predict, put
-from sor_jax.evaluation.loop import in_photograph
+from sor_jax.evaluation.loop import in_photograph, predicted
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.inputs.loader import eval_batches
 from sor_jax.metrics.scoreboard import Prediction, Truth
@@ -81,8 +81,8 @@ def found_regions(
 
     scenes = []
 
-    def score(found, place, valid_hw, record):
-        scenes.append(Scene(truth_of(record), in_photograph(found, place, valid_hw, record)))
+    def score(found, seen):
+        scenes.append(Scene(truth_of(seen.record), in_photograph(found, seen)))
         progress(1)
 
     return _all_regions(config, split, find, variables, score), scenes
@@ -90,7 +90,7 @@ def found_regions(
 
 def _all_regions(config, split, function, variables, each) -> Regions:
     """The regions of a split: `function`(variables, batch) -> (Regions, more), compiled; `each`
-    is called with (more, the image's place in the batch, its valid_hw, its record)."""
+    is called with (more, the photograph as of evaluation.loop.Seen)."""
     compiled = make_predict(function, make_mesh(jax.local_devices()[:1]), put=put)
     batches = eval_batches(
         open_split(config, split),
@@ -99,11 +99,11 @@ def _all_regions(config, split, function, variables, each) -> Regions:
         max_objects=config.data.max_objects,
     )
     parts = []
-    for batch, records in batches:
-        regions, more = compiled(variables, batch)
-        parts.append(Regions(*(rows[: len(records)] for rows in regions)))
-        for place, record in enumerate(records):
-            each(more, place, batch["valid_hw"][place], record)
+    for seen in filter(None, predicted(lambda batch: compiled(variables, batch), batches)):
+        regions, more = seen[0].output
+        parts.append(Regions(*(rows[[one.slot for one in seen]] for rows in regions)))
+        for one in seen:
+            each(more, one)
     return Regions(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 

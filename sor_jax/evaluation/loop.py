@@ -7,8 +7,8 @@ scored and its map written in a pool of threads.
 import collections
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,15 +71,9 @@ def evaluate(
             if progress is not None:
                 progress(len(results))
 
-        def submit(detections, batch, slot, record):
-            where = slot, batch["valid_hw"][slot], record
-            return threads.submit(_result, detections, *where, targets, outputs)
-
         try:
-            for batch, records in batches:
-                detections = predict(batch)
-                slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
-                waiting.append([submit(detections, batch, *each) for each in slots])
+            for seen in predicted(predict, batches):
+                waiting.append([threads.submit(_result, each, targets, outputs) for each in seen])
                 if len(waiting) > _BATCHES_BEHIND:
                     finish_batch()
             while waiting:
@@ -94,6 +88,32 @@ def evaluate(
     return metrics
 
 
+class Seen(NamedTuple):
+    """One photograph of a batch, and what a model gives for the batch.
+
+    Attributes:
+      output: of the whole batch.
+      slot: the image's place in the batch.
+      valid_hw: i[2], height and width of the resized photograph inside the network's input.
+      record: the photograph.
+    """
+
+    output: Any
+    slot: int
+    valid_hw: np.ndarray
+    record: Record
+
+
+def predicted(
+    predict: Callable[[dict], Any], batches: Iterable[tuple[dict, list[Record]]]
+) -> Iterator[list[Seen]]:
+    """The photographs of each batch in turn, fillers left out; `predict` as of `evaluate`."""
+    for batch, records in batches:
+        output = predict(batch)
+        slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
+        yield [Seen(output, slot, batch["valid_hw"][slot], record) for slot, record in slots]
+
+
 class _Result(NamedTuple):
     """One photograph with what the model says of it."""
 
@@ -103,29 +123,23 @@ class _Result(NamedTuple):
     scored: Scored
 
 
-def _result(detections, slot, valid_hw, record, targets, outputs) -> _Result:
-    prediction = in_photograph(detections, slot, valid_hw, record)
-    truth = truth_of(record, targets)
-    outputs.write_rank_map(record, prediction)
-    return _Result(record, truth, prediction, score(truth, prediction))
+def _result(seen: Seen, targets, outputs) -> _Result:
+    prediction = in_photograph(seen.output, seen)
+    truth = truth_of(seen.record, targets)
+    outputs.write_rank_map(seen.record, prediction)
+    return _Result(seen.record, truth, prediction, score(truth, prediction))
 
 
-def in_photograph(
-    detections: Detections, slot: int, valid_hw: np.ndarray, record: Record
-) -> Prediction:
-    """The detections of one image of a batch, as the metrics take them.
+def in_photograph(detections: Detections, seen: Seen) -> Prediction:
+    """The detections of one photograph of a batch, as the metrics take them.
 
-    Args:
-      detections: numpy arrays [B, N, ..], boxes in network-input pixels.
-      slot: the image's place in the batch.
-      valid_hw: i[2], height and width of the resized photograph inside the network's input.
-      record: the photograph.
+    `detections` are numpy arrays [B, N, ..] of the batch, boxes in network-input pixels.
     """
-    hw = record.image.shape[:2]
+    hw = seen.record.image.shape[:2]
     try:
-        pasted = paste(detections, slot, valid_hw, hw)
+        pasted = paste(detections, seen.slot, seen.valid_hw, hw)
     except FloatingPointError as error:
-        raise FloatingPointError(f"image {record.image_id}: {error}") from None
+        raise FloatingPointError(f"image {seen.record.image_id}: {error}") from None
     ranked = np.flatnonzero(pasted.rank_class >= 0)
     encoded, masks = [], np.zeros((len(ranked), *hw), bool)
     for index, (prob, box) in enumerate(zip(pasted.mask_prob, pasted.xyxy, strict=True)):

@@ -18,7 +18,7 @@ from sor_jax.checkpoints.weights import save_variables
 from sor_jax.config import flatten
 from sor_jax.datasets.record import Record
 from sor_jax.distributed.sharding import make_mesh, make_predict
-from sor_jax.evaluation.loop import in_photograph
+from sor_jax.evaluation.loop import Seen, in_photograph
 from sor_jax.inputs.pad import pad_image
 from tests.door.models import CARD, exported, photograph
 from tests.small import small_network
@@ -46,7 +46,9 @@ def test_the_numbers_are_those_of_the_evaluation(ranker):
     detections = predict(read.variables, batch)
     for slot, image in enumerate(images):
         record = Record("x", image, np.zeros((0, 4)), [], [], np.zeros(0), None)
-        expected = in_photograph(detections, slot, batch["valid_hw"][slot], record)
+        expected = in_photograph(
+            detections, Seen(detections, slot, batch["valid_hw"][slot], record)
+        )
         ranking = ranker(image)
         np.testing.assert_array_equal(ranking.rank_map(), expected.rank_map())
         order = np.argsort(-expected.rank_class)

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.record import Record
-from sor_jax.evaluation.loop import evaluate, in_photograph
+from sor_jax.evaluation.loop import Seen, evaluate, in_photograph
 from sor_jax.metrics.scoreboard import table
 from sor_jax.structures import Boxes, Detections
 
@@ -186,7 +186,7 @@ def test_boxes_are_clipped_and_empty_ones_dropped():
     record = make_record(hw=(32, 48))
     boxes = [(-9, -9, 10, 10), (50, 4, 60, 9), (40, 20, 99, 99), (5, 5, 5, 9)]
     found = detections([(boxes, [4, 3, 2, 1])])
-    prediction = in_photograph(found, 0, np.array([32, 48]), record)
+    prediction = in_photograph(found, Seen(found, 0, np.array([32, 48]), record))
     assert prediction.xyxy.tolist() == [[0, 0, 10, 10], [40, 20, 48, 32]]
     assert prediction.rank_class.tolist() == [4, 2]
     np.testing.assert_allclose(prediction.score, found.score[0, [0, 2]])
@@ -200,7 +200,8 @@ def test_unranked_detections_count_for_ap_alone():
     metrics = run([record], [(boxes, [-1, -1])])
     assert metrics["mask_ap50"] == pytest.approx(1)
     assert (metrics["images_used"], metrics["sa_sor"], metrics["f_measure"]) == (0, 0, 0)
-    some = in_photograph(detections([(boxes, [-1, 2])]), 0, np.array([32, 48]), record)
+    found = detections([(boxes, [-1, 2])])
+    some = in_photograph(found, Seen(found, 0, np.array([32, 48]), record))
     assert (some.ranked.tolist(), some.rank_class.tolist()) == ([1], [2])
     np.testing.assert_array_equal(some.masks[0], decode_masks(record.masks[1:2], (32, 48))[0])
 
