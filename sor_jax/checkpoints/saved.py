@@ -59,6 +59,8 @@ def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathl
 
 def _damage_or_absence(folder: pathlib.Path) -> str | None:
     try:
+        if folder.is_dir() and not (folder / "state").is_dir() and not is_exported(folder):
+            return "it holds no state"
         return find_damage(folder) if folder.is_dir() else "it is gone"
     except FileNotFoundError as error:  # it is being deleted
         return f"{error.filename} is gone"
@@ -105,8 +107,13 @@ def _hold(folder: pathlib.Path) -> Iterator[None]:
 
 def saved_shapes(folder: pathlib.Path) -> Any:
     """The tree of the saved state with its leaves' shapes, wrapped in jax.ShapeDtypeStruct."""
-    is_plain = is_exported(folder)
-    tree = read_exported(folder).variables if is_plain else ocp.metadata(folder).metadata
+    if is_exported(folder):
+        tree = read_exported(folder).variables
+    else:
+        with _naming(folder):
+            tree = ocp.metadata(folder).metadata
+            if tree is None:
+                raise FileNotFoundError("the list of its arrays is missing")
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
 
 
@@ -117,8 +124,27 @@ def read_part(folder: pathlib.Path, abstract: dict[str, Any]) -> dict[str, Any]:
         return _chosen(saved, abstract)
     context = ocp.Context()
     context.pytree.loading.partial_load = True
-    with context:
+    with context, _naming(folder):
         return ocp.load_checkpointables(folder, {"state": abstract})["state"]
+
+
+@contextlib.contextmanager
+def _naming(folder: pathlib.Path) -> Iterator[None]:
+    """Names the checkpoint in whatever orbax meets in files that are missing or broken."""
+    try:
+        with no_tracebacks():
+            yield
+    except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error):  # the device's memory, see sor_jax.commands
+            raise
+        raise ValueError(
+            f"{folder} is damaged or was copied in part: {_first_line(error)}; take another "
+            "checkpoint"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n")[0][:200].rstrip(".")
 
 
 def _chosen(saved: dict, abstract: dict) -> dict:
@@ -154,7 +180,7 @@ def find_any_damage(folder: pathlib.Path) -> str | None:
             shapes = saved_shapes(folder)
             read_part(folder, jax.tree.map(lambda leaf: leaf.update(sharding=here), shapes))
     except Exception as error:  # whatever orbax meets in broken files
-        return str(error).split("\n")[0][:200]
+        return _first_line(error.__cause__ or error)
     write_manifest(folder)
     return None
 

@@ -105,6 +105,17 @@ def test_so_is_one_that_was_never_listed(tmp_path, capsys, kind):
     checkpoints.close()
 
 
+@pytest.mark.parametrize("lost", ["state/_METADATA", "state/d", "state/ocdbt.process_0", "state"])
+def test_one_that_was_copied_in_part_is_named_when_it_is_read(tmp_path, lost):
+    write(tmp_path, steps=(1,))
+    folder = tmp_path / "checkpoints" / "1"
+    (folder / FILES).unlink()
+    path = folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ValueError, match="checkpoints/1 is damaged"):
+        load_variables(tmp_path, abstract(make_state()).variables)
+
+
 def test_one_that_was_never_listed_but_can_be_read_is_taken(tmp_path):
     write(tmp_path)
     (tmp_path / "checkpoints" / "3" / FILES).unlink()
