@@ -105,7 +105,7 @@ def test_so_is_one_that_was_never_listed(tmp_path, capsys, kind):
     checkpoints.close()
 
 
-@pytest.mark.parametrize("lost", ["state/_METADATA", "state/d", "state/ocdbt.process_0", "state"])
+@pytest.mark.parametrize("lost", ["state/_METADATA", "state/d", "state"])
 def test_one_that_was_copied_in_part_is_named_when_it_is_read(tmp_path, lost):
     write(tmp_path, steps=(1,))
     folder = tmp_path / "checkpoints" / "1"
