@@ -2,6 +2,7 @@
 
 sor-jax rank photo.jpg                 photo.ranked.png beside it, and a table
 sor-jax rank FOLDER --out RESULTS      every photograph in it, with its sub-folders
+sor-jax export lite0 --format stablehlo --out lite0.stablehlo
 sor-jax models                         what there is to rank with
 """
 
@@ -11,6 +12,9 @@ from collections.abc import Sequence
 
 from sor_jax import pretrained
 from sor_jax.jobs import KINDS, Shard, find_jobs
+
+FORMATS = ("stablehlo",)
+_MODEL = f"a shipped model, a folder of weights or a workdir [{pretrained.DEFAULT}]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +66,32 @@ def _rank(arguments: argparse.Namespace) -> int:
     return 1 if counts.failed else 0
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    import pathlib
+
+    from sor_jax.files import write_whole
+    from sor_jax.ranker import read_model
+
+    model = read_model(
+        arguments.model, threshold=arguments.threshold, rank_rule=arguments.rank_rule
+    )
+    from sor_jax.export.program import build_program
+    from sor_jax.export.stablehlo import to_stablehlo
+
+    program = build_program(
+        model.variables,
+        model.config,
+        name=model.name,
+        card=model.card,
+        canvas_hw=arguments.canvas,
+        dtype=arguments.dtype,
+    )
+    encoded = to_stablehlo(program, batch=arguments.batch, platforms=arguments.platforms)
+    write_whole(pathlib.Path(arguments.out), encoded)
+    print(f"written: {arguments.out}, {len(encoded) / 1e6:.1f} MB")
+    return 0
+
+
 def _models(arguments: argparse.Namespace) -> int:
     from sor_jax.cards import describe
 
@@ -83,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         description="Finds the objects of photographs and says which one people look at first.",
     )
     parser.set_defaults(debug=False)
-    commands = parser.add_subparsers(required=True, metavar="rank | serve | models")
+    commands = parser.add_subparsers(required=True, metavar="rank | serve | export | models")
 
     rank = commands.add_parser("rank", help="rank photographs and folders of them")
     rank.set_defaults(run=_rank)
@@ -102,8 +132,7 @@ def parser() -> argparse.ArgumentParser:
         "--crop", metavar="W:H", help="the window of this aspect that keeps what is looked at"
     )
     rank.add_argument("--top", type=int, help="at most so many objects [the model's ranks, 5]")
-    rank.add_argument("--threshold", type=float, help="probability of an object [the model's]")
-    rank.add_argument("--rank-rule", choices=("sequential", "expected"), help="[the model's]")
+    _add_rules(rank)
     rank.add_argument(
         "--json", choices=("-",), help="a line of JSON a photograph on the standard output"
     )
@@ -111,7 +140,6 @@ def parser() -> argparse.ArgumentParser:
     rank.add_argument(
         "--shard", type=Shard.parse, metavar="I/N", help="the I-th of N parts, for job arrays"
     )
-    rank.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     serve = commands.add_parser("serve", help="the page, in a browser")
     serve.set_defaults(run=_serve)
@@ -121,6 +149,34 @@ def parser() -> argparse.ArgumentParser:
         "--host", default="127.0.0.1", help="0.0.0.0 lets other machines in [127.0.0.1]"
     )
     serve.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    export = commands.add_parser("export", help="a model as one file that runs without this code")
+    export.set_defaults(run=_export)
+    export.add_argument(
+        "model", nargs="?", default=pretrained.DEFAULT, metavar="NAME_OR_DIR", help=_MODEL
+    )
+    export.add_argument("--format", choices=FORMATS, required=True, help="of the file")
+    export.add_argument("--out", required=True, metavar="FILE", help="where it is written")
+    export.add_argument(
+        "--canvas",
+        type=_canvas,
+        metavar="HxW",
+        help="pixels that photographs are fitted into [the model's]",
+    )
+    export.add_argument(
+        "--batch", type=_batch, default=1, metavar="1|N", help="images in a call; N leaves it open"
+    )
+    export.add_argument(
+        "--platforms",
+        type=lambda text: tuple(text.split(",")),
+        default=("cpu",),
+        metavar="P,..",
+        help="stablehlo: of cpu, cuda, rocm, tpu [cpu]",
+    )
+    export.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of layers [float32]"
+    )
+    _add_rules(export)
 
     models = commands.add_parser("models", help="what there is to rank with")
     models.set_defaults(run=_models)
@@ -132,8 +188,29 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=pretrained.DEFAULT,
         metavar="NAME_OR_DIR",
-        help=f"a shipped model, a folder of weights or a workdir [{pretrained.DEFAULT}]",
+        help=_MODEL,
     )
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threshold", type=float, help="probability of an object [the model's]")
+    parser.add_argument("--rank-rule", choices=("sequential", "expected"), help="[the model's]")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _canvas(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected HEIGHTxWIDTH, such as 256x320")
+    return int(height), int(width)
+
+
+def _batch(text: str) -> int | None:
+    if text == "N":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number, or N for any")
+    return int(text)
 
 
 def _kinds(text: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -54,10 +54,38 @@ def load(
     """
     if top is not None and top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+    known = read_model(model, threshold=threshold, rank_rule=rank_rule, needs_ranks=needs_ranks)
+    return Ranker(
+        known.variables,
+        known.config,
+        name=known.name,
+        card=known.card,
+        top=top,
+        batch_size=batch_size,
+    )
+
+
+class Model(NamedTuple):
+    """What a model's folder holds."""
+
+    name: str
+    variables: Any  # {"params", "frozen"}
+    config: Any
+    card: dict  # empty where it has none
+
+
+def read_model(
+    model: str | os.PathLike = pretrained.DEFAULT,
+    *,
+    threshold: float | None = None,
+    rank_rule: str | None = None,
+    needs_ranks: bool = True,
+) -> Model:
+    """The model that `load` would rank with; arguments and errors are those of `load`."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
     folder = pretrained.find(model)
     if "jax" not in sys.modules:
         platform.configure()
@@ -76,8 +104,7 @@ def load(
             "objects, but what it says of their ranks means nothing"
         )
     _set(config, threshold=threshold, rank_rule=rank_rule)
-    name = str(card.get("name") or folder.name)
-    return Ranker(variables, config, name=name, card=card, top=top, batch_size=batch_size)
+    return Model(str(card.get("name") or folder.name), variables, config, card)
 
 
 class Ranker:

@@ -33,8 +33,8 @@ class RpnHead(nn.Module):
         logits, deltas = [], []
         for level in levels:
             x = nn.relu(trunk(level))
-            logits.append(to_objectness(x).reshape(len(x), -1))
-            deltas.append(to_delta(x).reshape(len(x), -1, 4))
+            logits.append(to_objectness(x).reshape(x.shape[0], -1))
+            deltas.append(to_delta(x).reshape(x.shape[0], -1, 4))
         return AnchorOutputs(jnp.concatenate(logits, axis=1), jnp.concatenate(deltas, axis=1))
 
 
