@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from sor_jax.build import build_model, build_predict
-from sor_jax.structures import NO_RANK, NUM_RANKS, Images
+from sor_jax.structures import NO_RANK, Images
 
 INPUTS = ("images", "sizes")
 OUTPUTS = {
@@ -17,8 +17,8 @@ OUTPUTS = {
     "scores": "f32[B, N] how sure the detector is of the object, 0..1, falling",
     "mask_scores": "f32[B, N] the score times the predicted IoU of the mask",
     "masks": "f32[B, N, 28, 28] probabilities over the box",
-    "rank_probabilities": "f32[B, N, 5] how probable ranks 1 .. 5 are, a row sums to 1",
-    "ranks": "i32[B, N] 1 = seen first .. 5, 0 = none",
+    "rank_probabilities": "f32[B, N, K] how probable ranks 1 .. K are, a row sums to 1",
+    "ranks": "i32[B, N] 1 = seen first .. K, 0 = none",
     "valid": "bool[B, N] False = an empty slot, whose other values mean nothing",
     "finite": "bool[B] False = the network overflowed: read nothing of this image",
 }
@@ -82,7 +82,7 @@ def build_program(
             "mask_scores": found.mask_score,
             "masks": found.mask_prob,
             "rank_probabilities": jax.nn.softmax(found.rank_logit, axis=-1)[..., ::-1],
-            "ranks": jnp.where(has_rank, NUM_RANKS - found.rank_class, 0),
+            "ranks": jnp.where(has_rank, found.rank_logit.shape[-1] - found.rank_class, 0),
             "valid": valid,
             "finite": found.finite,
         }

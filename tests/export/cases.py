@@ -36,7 +36,7 @@ def predicted(config, variables, images, sizes):
     found = jax.device_get(predict(variables, Images(images, sizes, np.ones(len(images), bool))))
     logit = np.asarray(found.rank_logit, np.float64)
     odds = np.exp(logit - logit.max(-1, keepdims=True))
-    ranks = np.where(found.rank_class < 0, 0, 5 - found.rank_class)
+    ranks = np.where(found.rank_class < 0, 0, found.rank_logit.shape[-1] - found.rank_class)
     return {
         "boxes": found.boxes.xyxy,
         "scores": found.score,
