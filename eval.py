@@ -43,6 +43,9 @@ _OUT = flags.DEFINE_string(
 )
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of WORKDIR.")
 _GALLERY = flags.DEFINE_integer("gallery", 24, "How many photographs are drawn.", lower_bound=0)
+_PREDICTIONS = flags.DEFINE_bool(
+    "predictions", False, "Also write predictions.json: all detections as COCO JSON, with ranks."
+)
 flags.mark_flags_as_mutual_exclusive(["workdir", "weights", "maps"], required=True)
 
 
@@ -51,6 +54,8 @@ def main(argv):
     del argv
     out = os.path.expanduser(_OUT.value) if _OUT.value else None
     if _MAPS.value:
+        if _PREDICTIONS.value:
+            raise ValueError("--predictions writes what a model finds; --maps has no model")
         score_maps(os.path.expanduser(_MAPS.value), out)
         return
     platform.configure()
@@ -75,6 +80,7 @@ def main(argv):
             out_dir=out,
             prefer=_CHECKPOINT.value,
             gallery=_GALLERY.value,
+            predictions=_PREDICTIONS.value,
         )
 
 

@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     )
     config.data = ConfigDict(
         {
-            "name": "assr",  # or "coco", "scenes"
+            "name": "assr",  # or "coco", "irsr", "sifr", "scenes"
             "root": "",
             # assr: the folder of the ranks, of several that root may have. coco: the field of an
             # annotation that holds its rank, as "places" (1 = most salient) or "scores".

@@ -18,13 +18,14 @@ from absl import logging
 from PIL import Image, ImageDraw
 
 from sor_jax.commands import plain_errors
-from sor_jax.datasets import coco
+from sor_jax.datasets import coco, irsr, sifr
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.audit import Facts, copies, look_at
 from sor_jax.datasets.coco import files as coco_files
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.source import RecordSource, open_source
 from sor_jax.files import write_json, write_png
+from sor_jax.metrics.sor import NUM_RANKS
 from sor_jax.visualize import INK, PAPER, contact_sheet, label_font, ranked_overlay
 
 SHOWN = 12
@@ -33,7 +34,7 @@ SHOWN = 12
 def main():
     """Opens the splits, looks at each record, prints the table, draws the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=pathlib.Path, help="folder in ASSR layout or with COCO JSON")
+    parser.add_argument("root", type=pathlib.Path, help="folder of any format of data/README.md")
     parser.add_argument("--rank_field", help="as config.data.rank_field [rank_order, of COCO rank]")
     parser.add_argument("--rank_values", default="places", choices=coco.MEANINGS)
     parser.add_argument("--cache_dir", help="where the records go (default ~/.cache/sor_jax)")
@@ -71,13 +72,21 @@ def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
     if any(layout.split_list(root, split).is_file() for split in layout.SPLITS):
         name, rank_field = "assr", args.rank_field or layout.RANKS
         splits = [split for split in layout.SPLITS if layout.split_list(root, split).is_file()]
+    elif any(irsr.IrsrFolder.file_of(root, split).is_file() for split in layout.SPLITS):
+        name, folder = "irsr", irsr.IrsrFolder
+    elif any(sifr.SifrFolder.file_of(root, split).is_file() for split in layout.SPLITS):
+        name, folder = "sifr", sifr.SifrFolder
     else:
         name, rank_field = "coco", "rank" if args.rank_field is None else args.rank_field
         splits = [split for split in layout.SPLITS if coco_files.annotation_file(root, split)]
+    if name in ("irsr", "sifr"):
+        rank_field = ""
+        splits = [split for split in layout.SPLITS if folder.file_of(root, split).is_file()]
     if not splits:
         raise FileNotFoundError(
-            f"{root} is neither in ASSR layout (train_images.txt, ..) nor has it COCO JSON "
-            "(train.json, ..); data/README.md shows both"
+            f"{root} is in none of the formats of data/README.md: it has no train_images.txt "
+            "(ASSR), train.json (COCO), Annotations/train.pkl (IRSR) or "
+            "train/train_annotations.json (SIFR), nor those of another split"
         )
     sources, damage = {}, {}
     for split in splits:
@@ -91,6 +100,7 @@ def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
                 on_error="skip",
                 rank_field=rank_field,
                 rank_values=args.rank_values,
+                num_ranks=irsr.MOST_OBJECTS if name in ("irsr", "sifr") else NUM_RANKS,
             )
             damage[split] = sources[split].left_out
         except (ValueError, FileNotFoundError) as error:

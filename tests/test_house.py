@@ -15,6 +15,7 @@ FLOORS = [
         "sor_jax.structures",
         "sor_jax.visualize",
         "sor_jax.files",
+        "sor_jax.pickles",
         "sor_jax.pretrained",
         "sor_jax.jobs",
         "sor_jax.crop",

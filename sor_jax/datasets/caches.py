@@ -6,12 +6,17 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sor_jax.datasets import assr, coco
+from sor_jax.datasets import assr, coco, irsr, sifr
 from sor_jax.datasets.folder import content_of
 from sor_jax.datasets.prepare import about, damage, default_cache_dir
 from sor_jax.datasets.scenes.builder import Scenes
 
-_FOLDERS = {assr.Assr: assr.AssrFolder, coco.Coco: coco.CocoFolder}
+_FOLDERS = {
+    assr.Assr: assr.AssrFolder,
+    coco.Coco: coco.CocoFolder,
+    irsr.Irsr: irsr.IrsrFolder,
+    sifr.Sifr: sifr.SifrFolder,
+}
 _NO_FOLDER = (Scenes,)  # drawn
 
 

@@ -30,6 +30,7 @@ class Photograph:
       box_format: what the four numbers of a box are, a name of checks.BOX_FORMATS.
       photo_hw: (height, width) where the files say it.
       num_ranks: how many ranks the rank values are of.
+      known_greys: whether the map's greys are int(255 * value) and are held against the ranks.
     """
 
     image: pathlib.Path
@@ -40,6 +41,7 @@ class Photograph:
     box_format: str = XYXY
     photo_hw: tuple[int, int] | None = None
     num_ranks: int = NUM_RANKS
+    known_greys: bool = True
 
 
 def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
@@ -83,7 +85,10 @@ def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> b
     if pixels.shape != photo_hw:
         raise ValueError(f"{found.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}")
     try:
-        check_rank_map(pixels, masks, levels_of(values))
+        if found.known_greys:
+            check_rank_map(pixels, masks, levels_of(values))
+        elif values.max(initial=0) > 0.5 and not pixels.any():
+            raise ValueError("the rank map is all black, but there are ranked objects")
     except ValueError as error:
         with Image.open(io.BytesIO(encoded)) as file:
             hint = " (a palette image: its colours count)" if file.mode == "P" else ""

@@ -36,12 +36,14 @@ class Folder(Protocol):
       split: train, val or test.
       ids: of the photographs, in order, each once.
       arguments: what, beside root and split, it was made with.
+      note: what people are told once, when it is prepared; "" for nothing.
     """
 
     root: pathlib.Path
     split: str
     ids: list[str]
     arguments: dict
+    note: str
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split, whether they exist or not."""
@@ -98,6 +100,8 @@ class FolderBuilder(LocalBuilder):
             "left_out": left_out,
             "unusable_objects": len(unusable),
         }
+        if folder.note:
+            print(f"{folder.root} ({folder.split}): {folder.note}", file=sys.stderr)
         if unusable:
             print(
                 f"{folder.root} ({folder.split}): {len(unusable)} objects without a rank have no "

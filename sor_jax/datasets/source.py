@@ -8,11 +8,20 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from sor_jax.datasets import assr, coco, scenes
+from sor_jax.datasets import assr, coco, irsr, scenes, sifr
 from sor_jax.datasets.prepare import about
 from sor_jax.datasets.record import NUM_RANKS, Record, decode_record
 
-NAMES = ("assr", "coco", "scenes")
+NAMES = ("assr", "coco", "irsr", "scenes", "sifr")
+
+
+def protocol(name: str) -> str:
+    """Whose way of counting the metrics of a data set follow, for people."""
+    if name in ("irsr", "sifr"):
+        which = "every salient object is ranked, of own rank 0 and after the model's last rank, too"
+    else:
+        which = "the objects of the model's ranks, five by default, are ranked"
+    return f"{'IRSR' if name in ('irsr', 'sifr') else 'ASSR'}'s: {which}; SA-SOR by mask IoU 0.5"
 
 
 def open_source(
@@ -30,7 +39,7 @@ def open_source(
 ) -> "RecordSource":
     """The records of one split of a data set, prepared at first use.
 
-    `root` is the folder of the files ("assr", "coco"). `rank_field` names the folder of the ranks
+    `root` is the folder of the files (all but "scenes"). `rank_field` names the folder of the ranks
     in it ("assr") or the field of an annotation ("coco"), whose `rank_values` are "places" or
     "scores". `canvas_hw` and `num_scenes` (split -> number) are of what is drawn ("scenes").
     `num_ranks` is how many ranks the model tells apart, config.model.num_ranks.
@@ -44,6 +53,9 @@ def open_source(
         options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
         options["num_ranks"] = num_ranks
         builder = coco.builder(root, split, cache_dir=cache_dir, **options)
+    elif name in ("irsr", "sifr"):
+        build = irsr.builder if name == "irsr" else sifr.builder
+        builder = build(root, split, cache_dir=cache_dir, on_error=on_error, num_ranks=num_ranks)
     elif name == "scenes":
         if num_ranks != NUM_RANKS:
             raise ValueError(

@@ -14,6 +14,7 @@ from sor_jax.checkpoints.provenance import FILE, read_provenance, with_normalisa
 from sor_jax.checkpoints.run_config import differences
 from sor_jax.checkpoints.saved import open_checkpoint
 from sor_jax.checkpoints.weights import load_variables
+from sor_jax.datasets.source import protocol
 from sor_jax.distributed.hosts import duration, from_all, is_primary, say, taking_turns
 from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
 from sor_jax.evaluation.batches import EvalBatches
@@ -29,6 +30,7 @@ def evaluate_checkpoint(
     out_dir: str | os.PathLike | None = None,
     prefer: str = "best",
     gallery: int = 24,
+    predictions: bool = False,
 ) -> dict[str, float | int | None]:
     """Scores the checkpoint of a workdir and prints the table; a bar on a terminal.
 
@@ -43,6 +45,7 @@ def evaluate_checkpoint(
       out_dir: see `evaluate`; WORKDIR/evaluation/SPLIT where it is None.
       prefer: "best" (the last where none has a score) or "last".
       gallery: how many photographs are drawn.
+      predictions: whether predictions.json, COCO JSON, is written, too.
 
     Returns:
       The metrics of `evaluate`.
@@ -68,6 +71,7 @@ def evaluate_checkpoint(
         split=split,
         out_dir=out_dir,
         gallery=gallery,
+        predictions=predictions,
         facts={"checkpoint": str(folder), "config_differences": changed},
     )
 
@@ -79,6 +83,7 @@ def evaluate_variables(
     split: str,
     out_dir: str | os.PathLike,
     gallery: int = 24,
+    predictions: bool = False,
     facts: dict[str, Any] | None = None,
 ) -> dict[str, float | int | None]:
     """As evaluate_checkpoint, of the variables {"params", "frozen"} of config's model.
@@ -105,6 +110,7 @@ def evaluate_variables(
             batches(batch_size),
             out_dir=out_dir,
             gallery=gallery if is_primary() else 0,
+            predictions=predictions,
             progress=bar.update,
             pool=pool,
             summarize=is_primary(),
@@ -112,10 +118,12 @@ def evaluate_variables(
             facts=lambda: {
                 "records_left_out": len(left_out),
                 "left_out": left_out,
+                "protocol": protocol(config.data.name),
                 **(facts or {}),
             },
         )
     say(table(metrics))
+    say(f"protocol: {protocol(config.data.name)}")
     if left_out:
         say(f"{len(left_out)} records were left out, for instance {left_out[0]}")
     took = duration(time.perf_counter() - start)

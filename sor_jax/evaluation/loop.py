@@ -7,6 +7,7 @@ scored and its map written in a pool of threads.
 import collections
 import concurrent.futures
 import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from sor_jax.datasets.record import Record
 from sor_jax.decode.paste import paste, paste_crop
 from sor_jax.evaluation.gallery import Outputs
+from sor_jax.evaluation.predictions import write_predictions
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth, score
 from sor_jax.structures import Detections
@@ -29,6 +31,7 @@ def evaluate(
     *,
     out_dir: str | os.PathLike | None = None,
     gallery: int = 24,
+    predictions: bool = False,
     show: Callable[[str, np.ndarray], None] | None = None,
     progress: Callable[[int], None] | None = None,
     pool: Callable[[list[Scored]], list[Scored]] | None = None,
@@ -44,6 +47,7 @@ def evaluate(
       out_dir: takes metrics.json, rank_maps/ID.png, gallery/ID.png and gallery.png, each of which
         appears whole or not at all; None writes nothing.
       gallery: how many photographs, from the first on, are drawn for `out_dir` and `show`.
+      predictions: whether predictions.json joins them, see sor_jax.evaluation.predictions.
       show: called with the id and the picture u8[H, W, 3] of each of them.
       progress: called with the number of photographs scored since the last call.
       pool: turns the photographs of this process into those of all processes that share a data
@@ -85,6 +89,8 @@ def evaluate(
     metrics = scoreboard.result()
     if summarize:
         outputs.close(metrics | facts())
+        if predictions and out_dir is not None:
+            write_predictions(pathlib.Path(out_dir), scoreboard.images)
     return metrics
 
 
@@ -127,7 +133,8 @@ def _result(seen: Seen, targets, outputs) -> _Result:
     prediction = in_photograph(seen.output, seen)
     truth = truth_of(seen.record, targets)
     outputs.write_rank_map(seen.record, prediction)
-    return _Result(seen.record, truth, prediction, score(truth, prediction))
+    scored = score(truth, prediction)._replace(image_id=seen.record.image_id)
+    return _Result(seen.record, truth, prediction, scored)
 
 
 def in_photograph(detections: Detections, seen: Seen) -> Prediction:

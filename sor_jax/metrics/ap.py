@@ -25,6 +25,7 @@ class Found(NamedTuple):
     masks: Sequence[dict]  # p COCO run-length encodings
     score: np.ndarray  # f[p] orders the boxes
     mask_score: np.ndarray  # f[p] orders the masks
+    rank: np.ndarray | None = None  # i[p] 1 = most salient, 0 = none; plays no part in AP
 
 
 class AveragePrecision:

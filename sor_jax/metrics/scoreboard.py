@@ -51,6 +51,12 @@ class Prediction(NamedTuple):
         """u8[h, w], see `sor_jax.metrics.sor.rank_map`."""
         return rank_map(self.masks, self.rank_class, self.num_ranks)
 
+    def ranks(self) -> np.ndarray:
+        """i[p] the rank of every detection, 1 = most salient, 0 = none."""
+        ranks = np.zeros(len(self.xyxy), int)
+        ranks[self.ranked] = self.num_ranks - self.rank_class
+        return ranks
+
 
 class Scored(NamedTuple):
     """What a scoreboard keeps of one photograph."""
@@ -59,6 +65,7 @@ class Scored(NamedTuple):
     hw: tuple[int, int]
     objects: Objects
     found: Found
+    image_id: str = ""
 
 
 class Scoreboard:
@@ -116,7 +123,8 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
         values = matched_values(pred_map, everything.masks)
         row["matched"] = sum(value is not None for value in values)
         row["objects"] = len(values)
-    found = Found(prediction.xyxy, prediction.encoded, prediction.score, prediction.mask_score)
+    scores = prediction.score, prediction.mask_score
+    found = Found(prediction.xyxy, prediction.encoded, *scores, rank=prediction.ranks())
     objects = Objects(everything.xyxy, everything.encoded)
     return Scored(row, pred_map.shape, objects, found)
 

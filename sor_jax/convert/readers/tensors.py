@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.pickles import LazyArray
 
 BFLOAT16 = "bfloat16"  # numpy has none: read as float32, which holds every bfloat16 exactly
 # By the name of torch's dtype, and by that of the storage class.
@@ -39,19 +40,6 @@ STORAGES = {
     "BoolStorage": "?",
     "UntypedStorage": "",  # bytes; the tensor says what they are
 }
-
-
-class LazyArray:
-    """Something that becomes an array when its bytes are there."""
-
-    __slots__ = ()
-
-    def array(self) -> np.ndarray:
-        """The array, of numpy's dtypes and native byte order."""
-        raise NotImplementedError
-
-    def __setstate__(self, state):
-        raise CheckpointError("the pickle changes a tensor after it was made")
 
 
 class Storage(NamedTuple):

@@ -28,6 +28,8 @@ class AssrFolder:
     ValueError for a list that cannot be read.
     """
 
+    note = ""
+
     def __init__(
         self,
         root: str | os.PathLike | None,

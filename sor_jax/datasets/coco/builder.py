@@ -27,6 +27,8 @@ class CocoFolder:
       num_ranks: so many objects of a photograph at most have a rank.
     """
 
+    note = ""
+
     def __init__(
         self,
         root: str | os.PathLike | None,
