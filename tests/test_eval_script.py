@@ -193,9 +193,11 @@ evaluation.evaluate_checkpoint = report
 runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
 """
     words = ["--weights=W", "--split=val", "--out=O", "--checkpoint=last", "--gallery=3"]
+    words.append("--predictions")
     done = script(*words, "--config.eval.max_images=7", cwd=tmp_path, program=program)
     assert done.returncode == 0, done.stderr
-    options = [("gallery", 3), ("out_dir", "O"), ("prefer", "last"), ("split", "val")]
+    options = [("gallery", 3), ("out_dir", "O"), ("predictions", True), ("prefer", "last")]
+    options.append(("split", "val"))
     assert done.stdout.strip() == f"expected 7 W {options}"
 
 

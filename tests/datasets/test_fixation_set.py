@@ -136,14 +136,32 @@ def test_damage_in_the_last_photograph_leaves_nothing(refused, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.json", "objects"]
 
 
-def test_damaged_objects_are_named(refused, tmp_path):
+def test_objects_that_cannot_be_used_are_left_out_and_told(command, tmp_path, capsys):
     file = tmp_path / "objects/obj_seg_data_train.json"
     entries = json.loads(file.read_text())
+    assert entries[0]["img"] == "one"
     entries[0]["object_data"][0]["bbox"] = [5, 5, 2]
     file.write_text(json.dumps(entries))
+    root = command("--protocol", "first")
     assert re.search(
-        rf"obj_seg_data_train\.json.*{entries[0]['img']}.*bbox", refused("--protocol", "first")
+        r"1 objects .*obj_seg_data_train\.json, record one: .*bbox", capsys.readouterr().out
     )
+    report = json.loads((root / "ranks_from_fixations.json").read_text())
+    assert len(report["unusable_objects"]) == 1 and report["counts"]["objects"] == 7
+    source = open_source("assr", root=root, split="train", cache_dir=tmp_path, canvas_hw=(9, 9))
+    (record,) = [one for one in map(source.__getitem__, range(4)) if one.image_id == "one"]
+    np.testing.assert_array_equal(record.boxes, [[50, 2, 60, 12]])
+    assert record.rank_order.tolist() == [1.0]
+
+
+def test_a_set_of_unusable_objects_is_refused(refused, tmp_path):
+    file = tmp_path / "objects/obj_seg_data_train.json"
+    entries = json.loads(file.read_text())
+    for entry in entries:
+        for one in entry["object_data"]:
+            one["bbox"] = [5, 5, 2]
+    file.write_text(json.dumps(entries))
+    assert re.search(r"8 of 8 objects.*obj_seg_data_train\.json", refused("--protocol", "first"))
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(refused, tmp_path):
@@ -220,7 +238,7 @@ def as_coco(root, out):
     (out / "train.json").write_text(json.dumps({"images": images, "annotations": annotations}))
 
 
-def test_objects_of_a_labelling_tool(command, refused, tmp_path):
+def test_objects_of_a_labelling_tool(command, refused, tmp_path, capsys):
     as_coco(tmp_path / "objects", tmp_path / "coco")
     made = command("--protocol", "first", objects=tmp_path / "coco")
     assert ranks(made, "two") == [1.0, 0.9] and ranks(made, "three") == [0.9, 0.8, 1.0]
@@ -230,8 +248,10 @@ def test_objects_of_a_labelling_tool(command, refused, tmp_path):
     content = json.loads((tmp_path / "coco/train.json").read_text())
     content["annotations"][0]["bbox"] = [1, 2]
     (tmp_path / "coco/train.json").write_text(json.dumps(content))
-    message = refused("--protocol", "first", objects=tmp_path / "coco")
-    assert re.search(r"train\.json.*object 0: bbox is \[1, 2\]", message)
+    capsys.readouterr()
+    shutil.rmtree(command("--protocol", "first", objects=tmp_path / "coco"))
+    told = capsys.readouterr().out
+    assert re.search(r"1 objects.*train\.json.*object 0: bbox is \[1, 2\].*x y width", told)
     message = refused("--protocol", "first", objects=tmp_path / "coco/images")
     assert "data/assr" in message and "data/coco" in message and "as a model" in message
 

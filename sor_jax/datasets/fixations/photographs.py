@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sor_jax.datasets.assr import layout
+from sor_jax.datasets.checks import XYWH, XYXY
 from sor_jax.datasets.coco import files
 
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -21,9 +22,10 @@ class Photograph:
       image_id: its name within the set.
       split: train, val or test.
       path: its file.
-      objects: what ASSR's files have of each object: bbox x0 y0 x1 y1 and segmentation, polygons or
-        RLE, in pixels of the photograph; None where a detector is to find them.
+      objects: what the files have of each object: bbox and segmentation, polygons or RLE, in pixels
+        of the photograph; None where a detector is to find them.
       source: what holds the objects, for messages.
+      box_format: what the numbers of a bbox are, a name of checks.BOX_FORMATS.
     """
 
     image_id: str
@@ -31,6 +33,7 @@ class Photograph:
     path: pathlib.Path
     objects: list[dict] | None = None
     source: str = ""
+    box_format: str = XYXY
 
     def photo_hw(self) -> tuple[int, int]:
         """(h, w) as people see it, turned as its EXIF tag says; decodes it. Raises ValueError."""
@@ -74,10 +77,10 @@ def of_coco(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Phot
     for split in files.SPLITS:
         file = files.annotation_file(root, split)
         for image in files.read_images(root, split) if file else ():
-            where = f"{file}, record {image.name}"
-            objects = [_xyxy(index, one, where) for index, one in enumerate(image.annotations)]
             path = image.path if images is None else _find(images, split, image.name)
-            found.append(Photograph(image.name, split, path, objects, str(file)))
+            found.append(
+                Photograph(image.name, split, path, image.annotations, str(file), box_format=XYWH)
+            )
     return found
 
 
@@ -147,20 +150,6 @@ def check_ids(photographs: list[Photograph]) -> None:
                 f"{photograph.split}; rename one"
             )
         owner[key] = photograph.path
-
-
-def _xyxy(index: int, annotation: dict, where: str) -> dict:
-    """An annotation of COCO's as ASSR has it. Raises ValueError."""
-    try:
-        x, y, width, height = annotation["bbox"]
-        box = [x, y, x + width, y + height]
-        return {"bbox": box, "segmentation": annotation["segmentation"]}
-    except KeyError as error:
-        raise ValueError(f"{where}, object {index}: no field {error}") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where}, object {index}: bbox is {annotation['bbox']!r}; expected x y width height"
-        ) from error
 
 
 Detect = Callable[[Photograph], list[dict]]

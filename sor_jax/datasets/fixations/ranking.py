@@ -7,7 +7,7 @@ import numpy as np
 import tqdm
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.checks import check_objects
+from sor_jax.datasets.checks import BOX_FORMATS, check_objects
 from sor_jax.datasets.fixations.agreement import Agreement
 from sor_jax.datasets.fixations.objects import NONE, objects_looked_at, outside, own_pixels
 from sor_jax.datasets.fixations.photographs import Detect, Photograph
@@ -89,12 +89,14 @@ def rank_photographs(
     """
     used, unmet = inputs.matched()
     agreement, tally = Agreement(halvings=halvings, seed=seed), collections.Counter()
+    unusable = []
     sheet = Sheet(len(used), seed=seed)
     for number, (photograph, ids) in enumerate(
         tqdm.tqdm(used, unit=" images", disable=None, leave=False)
     ):
         photo_hw = photograph.photo_hw()
-        objects, encoded = _objects(photograph, photo_hw, inputs.detect)
+        objects, encoded, why = _objects(photograph, photo_hw, inputs.detect)
+        unusable += why
         masks = decode_masks(encoded, photo_hw)
         evidence = _evidence(inputs, ids, photo_hw, masks, tally)
         values = _values(evidence, protocols, photograph)
@@ -107,6 +109,7 @@ def rank_photographs(
         ranked = int((values[protocols[0]] > 0.5).sum())
         tally.update(photographs=1, objects=len(objects), ranked=ranked)
         tally.update({"without_rank": not ranked, "two_or_more": ranked >= 2})
+    _check_shares(tally, unusable)
     _check_coordinates(tally, inputs)
     report = {
         "protocols": protocols,
@@ -115,6 +118,7 @@ def rank_photographs(
         "seed": seed,
         "counts": {name: int(number) for name, number in tally.items()},
         "unmet": unmet,
+        "unusable_objects": unusable,
         "people": agreement.of_people(),
         "between_protocols": agreement.of_protocols(),
     }
@@ -123,7 +127,7 @@ def rank_photographs(
 
 
 def _objects(photograph: Photograph, photo_hw, detect: Detect | None):
-    """(objects as ASSR's files have them, RLEs) of a photograph, checked."""
+    """(objects as ASSR's files have them, RLEs, what is wrong with those left out)."""
     objects = photograph.objects
     where = f"{photograph.source}, record {photograph.image_id}"
     if objects is None:
@@ -131,14 +135,17 @@ def _objects(photograph: Photograph, photo_hw, detect: Detect | None):
     try:
         if not isinstance(objects, list):
             raise ValueError("object_data is no list")
-        checked = check_objects(objects, [0.0] * len(objects), photo_hw=photo_hw)
-        if checked.unusable:
-            raise ValueError(checked.unusable[0])
+        read = BOX_FORMATS[photograph.box_format]
+        checked = check_objects(
+            objects, [0.0] * len(objects), photo_hw=photo_hw, box_format=photograph.box_format
+        )
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return [
-        {name: one[name] for name in ("bbox", "segmentation")} for one in objects
-    ], checked.masks
+    kept = []
+    for one in (objects[index] for index in checked.kept):
+        box = read(np.asarray(one["bbox"]), photo_hw).tolist()
+        kept.append({"bbox": box, "segmentation": one["segmentation"]})
+    return kept, checked.masks, [f"{where}: {why}" for why in checked.unusable]
 
 
 def _evidence(inputs: Inputs, ids: dict[str, str], photo_hw, masks, tally) -> Evidence:
@@ -175,6 +182,15 @@ def _values(evidence: Evidence, protocols: list[str], photograph: Photograph) ->
             )
     served = [name for name in NAMES if why_not(name, evidence) is None]
     return {name: rank_values(name, evidence) for name in served}
+
+
+def _check_shares(tally: collections.Counter, unusable: list[str]) -> None:
+    objects = tally["objects"] + len(unusable)
+    if 2 * len(unusable) > objects:
+        raise ValueError(
+            f"{len(unusable)} of {objects} objects cannot be used, more than half; that is a "
+            f"mistake of the set. The first: {unusable[0]}"
+        )
 
 
 def _check_coordinates(tally: collections.Counter, inputs: Inputs) -> None:

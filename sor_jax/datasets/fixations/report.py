@@ -27,6 +27,11 @@ def _counts(report: dict) -> str:
         if counts["people"]:
             line += f"; {counts['people'] / photographs:.1f} people a photograph"
         lines.append(line)
+    if unusable := report["unusable_objects"]:
+        lines.append(
+            f"{len(unusable)} objects have no box or mask that can be used and are left out; the "
+            f"first: {unusable[0]}"
+        )
     for name, unmet in report["unmet"].items():
         if number := unmet["lacking"]:
             lines.append(f"{number} photographs have no {name} and are left out")
