@@ -53,14 +53,14 @@ def main(argv):
     """Hands the flags to the evaluation."""
     del argv
     out = os.path.expanduser(_OUT.value) if _OUT.value else None
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # or orbax and TFDS tell of every file they read
     if _MAPS.value:
         if _PREDICTIONS.value:
             raise ValueError("--predictions writes what a model finds; --maps has no model")
         score_maps(os.path.expanduser(_MAPS.value), out)
         return
     platform.configure()
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # or orbax tells of every file that it reads
 
     from sor_jax.checkpoints.run_config import run_config
     from sor_jax.evaluation.checkpoint import evaluate_checkpoint

@@ -38,6 +38,8 @@ def rank_all(
     """
     import tqdm
 
+    from sor_jax.commands import message
+
     failed = 0
     with (
         ThreadPoolExecutor(2) as readers,
@@ -54,7 +56,8 @@ def rank_all(
             bar.update()
             if error is not None:
                 failed += 1
-                what = error if str(job.source) in str(error) else f"{job.source}: {error}"
+                what = message(error)
+                what = what if str(job.source) in what else f"{job.source}: {what}"
                 tell(f"error: {what}", sys.stderr)
             elif as_json:
                 tell(json.dumps(ranking.to_dict()), sys.stdout)

@@ -102,9 +102,7 @@ def is_mendable(error: BaseException) -> bool:
 
 def print_error(error: BaseException) -> None:
     """Prints an error's message on stderr, with the line of a config file that it comes from."""
-    text = _text(error)
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        text = f"{error.filename}: {error.strerror}"
+    text = message(error)
     if _OUT_OF_MEMORY in text:
         text = (
             f"the device's memory is full: {text.splitlines()[0]}\nLower config.train.batch_size "
@@ -128,8 +126,12 @@ def print_error(error: BaseException) -> None:
     print(f"error: {text}\n(--debug shows where)", file=sys.stderr, flush=True)
 
 
-def _text(error: BaseException) -> str:
-    """What an error says, without the quotes that a KeyError puts around it."""
+def message(error: BaseException) -> str:
+    """What an error says: a system's with its file, a KeyError's without quotes."""
+    if isinstance(error, BrokenPipeError):
+        return "nobody reads the output any more"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
     said = error
     while isinstance(said, KeyError | AttributeError) and said.args:  # ml_collections nests them
         said = said.args[0]

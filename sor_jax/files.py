@@ -102,6 +102,10 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename == os.fspath(partial):
+            error.filename = os.fspath(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

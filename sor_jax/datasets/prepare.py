@@ -6,6 +6,7 @@ made anew. Two processes that ask at the same time do the work once.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -25,6 +26,7 @@ from sor_jax.files import cache_dir as default_cache_dir
 from sor_jax.files import locked, quiet, write_json
 
 ABOUT = "about.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORMAT = 2  # of about.json and of what the records hold
 
 
@@ -155,6 +157,14 @@ def _write(builder: LocalBuilder, place: pathlib.Path) -> None:
         # TFDS speaks of downloads and wants a folder for them, though there are none.
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
             builder.download_and_prepare(download_dir=folder)
+    except RuntimeError as error:  # of the writer of records
+        full = [os.strerror(number) for number in _FULL if os.strerror(number) in str(error)]
+        if not full:
+            raise
+        raise OSError(
+            f"records cannot be prepared in {place.parent}: {full[0]}; make room, or set "
+            "config.data.cache_dir to a folder of another disk"
+        ) from error
     finally:
         tfds.display_progress_bar(True)
         if not place.exists():

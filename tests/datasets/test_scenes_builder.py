@@ -1,6 +1,8 @@
 """Scenes come back from the prepared records as they were drawn."""
 
 import dataclasses
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -34,6 +36,22 @@ def test_records_are_the_drawn_scenes(builder, split, index):
     np.testing.assert_array_equal(decode_masks(record.masks, IMAGE_HW), scene.masks)
     np.testing.assert_array_equal(record.boxes, scene.boxes)
     np.testing.assert_array_equal(record.rank_order, scene.rank_order)
+
+
+def test_a_full_disk_is_named_with_the_folder_and_nothing_is_left(tmp_path):
+    # Files that may not grow stand for a disk that is full.
+    program = f"""
+import resource
+from sor_jax.commands import plain_errors
+from sor_jax.datasets import scenes
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+with plain_errors():
+    scenes.builder(image_hw=(64, 64), num_scenes={{"train": 30}}, cache_dir="{tmp_path}")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+    assert f"{tmp_path}/scenes" in ended.stderr and "config.data.cache_dir" in ended.stderr
+    assert not list(tmp_path.glob("scenes/*/*"))
 
 
 def test_grey_map_holds_the_ranks(builder):

@@ -179,7 +179,8 @@ def test_what_is_wrong_is_one_message(words, status, told, folder, capsys, monke
 def test_a_place_that_cannot_be_written_is_a_message(folder, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert rank(folder / "a.png", "--out", tmp_path / "file" / "out") == 1
-    assert "could not be ranked" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"a.png: {tmp_path}/file/out" in told and "Errno" not in told
 
 
 def test_models_are_listed_without_jax(capsys):

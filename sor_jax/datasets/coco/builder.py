@@ -110,6 +110,6 @@ def _check_rank_field(root: pathlib.Path, rank_field: str) -> None:
     if rank_field not in names:
         raise ValueError(
             f"no annotation in {root} has the field {rank_field!r}; they have "
-            f"{', '.join(sorted(names))}. Set config.data.rank_field to the one that holds the "
-            "rank, or to '' for a set without ranks"
+            f"{', '.join(sorted(names)) or 'none'}. Set config.data.rank_field to the one that "
+            "holds the rank, or to '' for a set without ranks"
         )

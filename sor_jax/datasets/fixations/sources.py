@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sor_jax.datasets.assr.layout import read_json
 from sor_jax.datasets.fixations import maps, tables
 from sor_jax.datasets.fixations.looks import Looks
+from sor_jax.files import read_json
 
 
 class FixationSource:
