@@ -10,6 +10,7 @@ Ours ranks the regions, too. Where other programs were at work meanwhile, the pa
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -243,6 +244,8 @@ def main(_):
         platform.configure()
         work({"ours": ours, "torchvision": torchvisions}[_SIDE.value](_TASK.value))
         return
+    if importlib.util.find_spec("torchvision") is None:
+        raise RuntimeError("needs torchvision: pip install -r experiments/requirements-torch.txt")
     load, before, start = os.getloadavg()[0], _busy_seconds(), time.perf_counter()
     results = {task: compare(task) for task in _TASKS}
     others, after = None, _busy_seconds()

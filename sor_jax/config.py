@@ -117,7 +117,7 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         lambda x: all(_is_number(item) for item in x),
         "numbers",
     )
-    numbers = [name for name, value in fields.items() if _is_number(value) and name != "seed"]
+    numbers = [name for name, value in fields.items() if _is_number(value)]
     sizes = [name for name in numbers if name.split(".")[-1] in _SIZES]
     sizes += [name for name in numbers if name.startswith("data.num_scenes.")]
     yield from failing(sizes, lambda x: x >= 1, "1 or more")
@@ -143,6 +143,12 @@ def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         lambda entries: all(_is_part(entry) for entry in entries),
         f"((root, weight, targets), ..) with weights above 0, targets {_names(TARGETS)}",
     )
+    if fields.get("data.name") == "scenes":
+        folders = ("data.root", "data.mixture")
+        drawn = (
+            "nothing while config.data.name is 'scenes', which are drawn; name the folder's format"
+        )
+        yield from failing(folders, lambda x: not x, drawn)
     thresholds = [name for name in fields if name.endswith("_threshold")]
     yield from failing(thresholds, lambda x: 0 <= x <= 1, "a number in 0..1")
     yield from failing(

@@ -44,6 +44,7 @@ def changed(name, value):
         ("model.pixel_std", (1.0, 1.0), "three"),
         ("model.pixel_std", (1.0, 1.0, 0.0), "above 0"),
         ("optim.trainable", (3,), "names"),
+        ("seed", -1, "0 or more"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name, value, expected):
@@ -51,6 +52,13 @@ def test_a_value_that_cannot_be_used_is_named(name, value, expected):
         configs.validate(changed(name, value))
     for text in (f"config.{name} is {value!r}", expected):
         assert text in str(error.value)
+
+
+def test_drawn_scenes_have_no_folder():
+    config = demo.get_config()
+    config.data.root = "assr"
+    with pytest.raises(ValueError, match="config.data.root is 'assr'.*'scenes'"):
+        configs.validate(config)
 
 
 def test_a_config_of_another_type_is_refused():

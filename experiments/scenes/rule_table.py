@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize
 
+from sor_jax.commands import plain_errors
 from sor_jax.datasets.scenes import rule
 from sor_jax.datasets.scenes.draw import Scene, draw
 from sor_jax.metrics.sor import rank_map, sor_image, sor_summary
@@ -71,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors():
+        main()

@@ -5,6 +5,7 @@ import argparse
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sor_jax.commands import plain_errors
 from sor_jax.datasets.scenes.draw import Scene, draw
 
 
@@ -45,4 +46,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors():
+        main()

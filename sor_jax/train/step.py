@@ -144,8 +144,9 @@ def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Cal
 
 def _split(x, parts: int, mesh: Mesh):
     """[B, ..] over the mesh -> [parts, B / parts, ..], every part over the mesh: no row moves."""
-    rows = x.reshape(mesh.size, parts, -1, *x.shape[1:]).swapaxes(0, 1)
-    rows = rows.reshape(parts, -1, *x.shape[1:])
+    count = len(x) // parts  # not -1, which has no meaning for arrays without elements
+    rows = x.reshape(mesh.size, parts, count // mesh.size, *x.shape[1:]).swapaxes(0, 1)
+    rows = rows.reshape(parts, count, *x.shape[1:])
     return jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, P(None, "data")))
 
 

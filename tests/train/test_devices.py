@@ -1,6 +1,7 @@
 """The whole model's training step: one device or four, at once or in parts, kept or recomputed."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -9,7 +10,7 @@ from sor_jax.build import build_model, build_objective
 from sor_jax.distributed.sharding import make_mesh, replicated, split
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.state import create_state
-from sor_jax.train.step import make_train_step
+from sor_jax.train.step import _split, make_train_step
 from tests.small import made_up_batch, small_network
 
 SEEDS = (3, 0)  # and as many objects an image
@@ -36,6 +37,14 @@ def run(devices=1, *, accumulate=1, remat=False):
         gradients.append(jax.tree.map(lambda a, b: a - b, copied.params, after))
         scalars.append(jax.device_get(values))
     return step, gradients, scalars
+
+
+def test_parts_of_a_batch_have_its_rows_device_by_device():
+    mesh = make_mesh(jax.devices()[:2])
+    rows = _split(jnp.arange(8), 2, mesh)
+    assert rows.tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]  # of devices 0 1 2 3 | 4 5 6 7
+    nothing = _split(jnp.zeros((8, 5, 0, 4)), 2, mesh)  # as the edges where none are drawn
+    assert nothing.shape == (2, 4, 5, 0, 4)
 
 
 @pytest.fixture(scope="module")
