@@ -42,6 +42,7 @@ class GroundTruth:
     rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth, NO_RANK = not known
     masks: jax.Array  # u8[B, M, H, W] 0 or 1, in network-input pixels
     polygons: Polygons  # [B, M] an object without edges is known by its mask alone; E may be 0
+    has_mask: jax.Array | None = None  # bool[B, M] False = a box and no mask; None = all have one
 
 
 @flax.struct.dataclass

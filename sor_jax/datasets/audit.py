@@ -96,7 +96,7 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
     classes = record.rank_class
     found = []
     area = masks.sum(axis=(1, 2))
-    for index in np.flatnonzero(classes >= 0):
+    for index in np.flatnonzero((classes >= 0) & record.has_mask):
         if area[index] < _TINY * height * width:
             found.append((0.3, f"object {index} has a rank and {area[index]} pixels"))
         fit = box_fit(record.boxes[index], masks[index])

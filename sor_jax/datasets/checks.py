@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.masks import clean_segmentation, extents, is_numbers, to_rle
+from sor_jax.datasets.masks import clean_segmentation, extents, is_numbers, no_mask, to_rle
 from sor_jax.metrics.sor import NUM_RANKS
 
 XYXY, XYWH = "x0 y0 x1 y1", "x y width height"
@@ -55,12 +55,14 @@ def check_objects(
     photo_hw: tuple[int, int],
     box_format: str = XYXY,
     num_ranks: int = NUM_RANKS,
+    masks: bool = True,
 ) -> Checked:
     """The objects of a photograph from {"bbox": [..], "segmentation": ..} and rank values.
 
     `box_format` says what the four numbers of a box are, a name of BOX_FORMATS. `ranks` are rank
     values as of `check_rank_values`. An object without a rank may be anything: it is left out where
-    its box or mask cannot be used. Raises ValueError for what is wrong with any other.
+    its box or mask cannot be used. `masks` False is for sets without masks: none is read. Raises
+    ValueError for what is wrong with any other.
     """
     if not isinstance(entries, list) or not isinstance(ranks, list):
         raise ValueError("the objects and the rank values must be lists")
@@ -72,7 +74,7 @@ def check_objects(
     checked = Checked([], [], [], [])
     for index, (entry, rank) in enumerate(zip(entries, ranks, strict=True)):
         try:
-            thing, mask = _check_object(entry, rank, photo_hw, box_format)
+            thing, mask = _check_object(entry, rank, photo_hw, box_format, masks)
         except ValueError as error:
             if rank > 0.5:
                 raise ValueError(f"object {index}: {error}") from error
@@ -85,14 +87,17 @@ def check_objects(
 
 
 def check_annotation(
-    boxes: np.ndarray, rank_order: np.ndarray, masks: list[dict], photo_hw: tuple[int, int]
+    boxes: np.ndarray,
+    rank_order: np.ndarray,
+    masks: list[dict | None],
+    photo_hw: tuple[int, int],
 ) -> None:
     """Raises ValueError where objects of a stored photograph cannot be true.
 
     Args:
       boxes: f[n, 4] x0 y0 x1 y1 in pixels of the photograph, where the masks are.
       rank_order: f[n] see `check_rank_values`, of however many ranks.
-      masks: n COCO RLEs; that of an object with a rank has a pixel.
+      masks: n COCO RLEs; that of an object with a rank has a pixel. None for an object without one.
       photo_hw: height and width of the photograph.
     """
     if not len(boxes) == len(rank_order) == len(masks):
@@ -102,10 +107,11 @@ def check_annotation(
         )
     values = [float(value) for value in rank_order]
     check_rank_values(values, _num_ranks_of(values))
-    for index, (box, mask, extent) in enumerate(zip(boxes, masks, extents(masks), strict=True)):
+    for index, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
         try:
-            _check_box(box, extent if coco_mask.area(mask) else None, photo_hw)
-            if rank_order[index] > 0.5 and not coco_mask.area(mask):
+            has_pixel = mask is not None and coco_mask.area(mask)
+            _check_box(box, extents([mask])[0] if has_pixel else None, photo_hw)
+            if rank_order[index] > 0.5 and not has_pixel and mask is not None:
                 raise ValueError("it has a rank, but its mask has no pixel")
         except ValueError as error:
             raise ValueError(f"object {index}: {error}") from error
@@ -155,21 +161,25 @@ def _some(count: int, num_ranks: int) -> str:
     )
 
 
-def _check_object(entry: dict, rank: float, photo_hw, box_format: str) -> tuple[dict, dict]:
+def _check_object(entry: dict, rank: float, photo_hw, box_format: str, has_mask: bool):
     """The object as sor_jax.datasets.features wants it, and its RLE."""
     if not isinstance(entry, dict):
         raise ValueError(f"is {entry!r:.60}; expected fields bbox and segmentation")
-    lacking = [name for name in ("bbox", "segmentation") if name not in entry]
+    wanted = ("bbox", "segmentation") if has_mask else ("bbox",)
+    lacking = [name for name in wanted if name not in entry]
     if lacking:
         raise ValueError(f"no field {lacking[0]!r}")
     box = entry["bbox"]
     if not is_numbers(box) or len(box) != 4:
         raise ValueError(f"bbox is {box!r}; expected four numbers {box_format}")
-    segmentation = clean_segmentation(entry["segmentation"], photo_hw)
-    mask = to_rle(segmentation, photo_hw)
-    if not coco_mask.area(mask):
-        raise ValueError("its mask has no pixel")
-    box = _check_box(box, extents([mask])[0], photo_hw, box_format)
+    segmentation, mask, extent = None, no_mask(photo_hw), None
+    if has_mask:
+        segmentation = clean_segmentation(entry["segmentation"], photo_hw)
+        mask = to_rle(segmentation, photo_hw)
+        if not coco_mask.area(mask):
+            raise ValueError("its mask has no pixel")
+        extent = extents([mask])[0]
+    box = _check_box(box, extent, photo_hw, box_format)
     thing = {"bbox": box, "rank_order": np.float32(rank), "segmentation": json.dumps(segmentation)}
     return thing, mask
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,8 @@ class Photograph:
       box_format: what the four numbers of a box are, a name of checks.BOX_FORMATS.
       photo_hw: (height, width) where the files say it.
       num_ranks: how many ranks the rank values are of.
+      masks: whether the set has masks; its objects are known by their boxes alone otherwise, and a
+        rank map is not drawn.
       known_greys: whether the map's greys are int(255 * value) and are held against the ranks.
     """
 
@@ -41,7 +44,17 @@ class Photograph:
     box_format: str = XYXY
     photo_hw: tuple[int, int] | None = None
     num_ranks: int = NUM_RANKS
+    masks: bool = True
     known_greys: bool = True
+
+
+def has_masks(objects: Iterable) -> bool:
+    """Whether any object of a split has a mask, or there is none: else it is a set without masks.
+
+    Where others have one, an object without is a mistake of the file.
+    """
+    found = [one.get("segmentation") for one in objects if isinstance(one, dict)]
+    return not found or any(one is not None and one != [] for one in found)
 
 
 def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
@@ -64,10 +77,12 @@ def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
             photo_hw=photo_hw,
             box_format=found.box_format,
             num_ranks=found.num_ranks,
+            masks=found.masks,
         )
     except ValueError as error:
         raise ValueError(f"{found.where}, record {image_id}: {error}") from error
-    grey = NO_GREY if found.ranks is None else _rank_map(found, image_id, checked, photo_hw)
+    has_map = found.ranks is not None and (found.masks or found.grey is not None)
+    grey = _rank_map(found, image_id, checked, photo_hw) if has_map else NO_GREY
     example = {"image_id": image_id, "image": encoded, "grey": grey, "objects": checked.objects}
     return example, checked
 
@@ -85,7 +100,7 @@ def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> b
     if pixels.shape != photo_hw:
         raise ValueError(f"{found.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}")
     try:
-        if found.known_greys:
+        if found.known_greys and found.masks:
             check_rank_map(pixels, masks, levels_of(values))
         elif values.max(initial=0) > 0.5 and not pixels.any():
             raise ValueError("the rank map is all black, but there are ranked objects")

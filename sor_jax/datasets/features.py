@@ -18,7 +18,7 @@ def features() -> "tfds.features.FeaturesDict":
     pixels of the photograph. `rank_order` is the file's own value: 1.0 .9 .8 .7 .6 for ranks 1..5,
     at most 0.5 for an object without a rank.
     `segmentation` is JSON: a list of polygons [x0, y0, x1, y1, ..] or a COCO RLE
-    {"size": [h, w], "counts": str} of the photograph's size.
+    {"size": [h, w], "counts": str} of the photograph's size; null for an object without a mask.
     """
     import tensorflow_datasets as tfds  # not needed by readers of records
 

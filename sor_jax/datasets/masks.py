@@ -107,6 +107,19 @@ def decode_masks(masks: list[dict], photo_hw: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(columns.transpose(2, 0, 1)).view(bool)
 
 
+def fill_boxes(boxes: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+    """bool[n, h, w]: the pixels whose middle lies in boxes f[n, 4] x0 y0 x1 y1."""
+    x0, y0, x1, y1 = np.asarray(boxes, float).reshape(-1, 4).T[:, :, None]
+    rows, columns = np.arange(hw[0]) + 0.5, np.arange(hw[1]) + 0.5
+    in_rows, in_columns = (y0 <= rows) & (rows < y1), (x0 <= columns) & (columns < x1)
+    return in_rows[:, :, None] & in_columns[:, None, :]
+
+
+def no_mask(photo_hw: tuple[int, int]) -> dict:
+    """The COCO RLE without a pixel, which stands for the mask of an object that has none."""
+    return encode_masks(np.zeros((1, *photo_hw), bool))[0]
+
+
 def encode_masks(masks: np.ndarray) -> list[dict]:
     """n COCO RLEs {"size": [h, w], "counts": bytes} from bool[n, h, w]."""
     columns = np.asarray(masks, np.uint8).transpose(1, 2, 0)

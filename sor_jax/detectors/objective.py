@@ -131,7 +131,10 @@ class Objective:
     def roi_losses(
         self, outputs: RegionOutputs, rois: Rois, gt: GroundTruth, valid_hw
     ) -> dict[str, SumCount]:
-        """Mask, mask IoU (where there is such a head) and rank losses of the foreground."""
+        """Mask, mask IoU (where there is such a head) and rank losses of the foreground.
+
+        Regions of an object without a mask count for the rank loss alone.
+        """
         valid, xyxy, logit = rois.boxes.valid, rois.boxes.xyxy, outputs.mask_logit
 
         def targets(gt, xyxy, index, hw, logit):
@@ -139,9 +142,12 @@ class Objective:
             return crops, mask_iou_targets(logit, crops, share)
 
         crops, iou_target = jax.vmap(targets)(gt, xyxy, rois.gt_index, valid_hw, logit)
-        losses = {"mask": mask_losses.mask_loss(logit, crops, valid)}
+        masked = valid
+        if gt.has_mask is not None:
+            masked &= jnp.take_along_axis(gt.has_mask, rois.gt_index, axis=1)
+        losses = {"mask": mask_losses.mask_loss(logit, crops, masked)}
         if self.model.iou is not None and outputs.mask_iou is not None:
-            losses["mask_iou"] = mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, valid)
+            losses["mask_iou"] = mask_losses.mask_iou_loss(outputs.mask_iou, iou_target, masked)
         if outputs.rank_logit is not None:
             rank_class = jnp.take_along_axis(gt.rank_class, rois.gt_index, axis=1)
             losses["rank"] = RANK_LOSSES[self.rank_loss](outputs.rank_logit, rank_class, valid)

@@ -40,6 +40,7 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
         boxes=Boxes(xyxy=batch["gt_boxes"], valid=batch["gt_valid"]),
         rank_class=batch["gt_rank_class"],
         masks=batch["gt_masks"],
+        has_mask=batch.get("gt_has_mask"),
         polygons=Polygons(
             edges=batch["gt_edges"], part=batch["gt_edge_part"], valid=batch["gt_edge_valid"]
         ),

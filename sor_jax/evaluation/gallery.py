@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sor_jax.datasets.masks import fill_boxes
 from sor_jax.datasets.record import Record
 from sor_jax.files import write_json, write_png
 from sor_jax.metrics.scoreboard import Prediction, Truth
@@ -75,11 +76,21 @@ def picture_of(record: Record, truth: Truth, prediction: Prediction, note: str) 
     """u8[H, W, 3]: photograph, ground truth and prediction side by side."""
     return panel(
         record.image,
-        (truth.masks, truth.num_ranks - truth.rank_class),
+        (_masks(truth), truth.num_ranks - truth.rank_class),
         (prediction.masks, prediction.num_ranks - prediction.rank_class),
         notes=(record.image_id, "", note),
         num_ranks=max(truth.num_ranks, prediction.num_ranks),
     )
+
+
+def _masks(truth: Truth) -> np.ndarray:
+    """Those of the objects; an object without one is shown as its box."""
+    masks, lacking = truth.masks, ~truth.has_mask
+    if not lacking.any():
+        return masks
+    masks = masks.copy()
+    masks[lacking] = fill_boxes(truth.xyxy[lacking], masks.shape[1:])
+    return masks
 
 
 def write_metrics(out_dir: str | os.PathLike, metrics: dict) -> None:

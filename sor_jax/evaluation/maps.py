@@ -83,7 +83,9 @@ def score_map(grey: np.ndarray, record: Record, kind: str) -> dict:
     ndcg_linear, ndcg_exp; None where a metric is undefined."""
     truth = truth_of(record)
     if truth.grey is None:
-        raise ValueError(f"image {record.image_id}: its data set has no ranks to score a map by")
+        raise ValueError(
+            f"image {record.image_id}: its data set has no ranks, or no masks, to score a map by"
+        )
     values = (matched_values if kind == "ranked" else mean_values)(grey, truth.masks)
     rho, matched = agreement(values, truth.rank_order)
     first = truth.of(np.flatnonzero(truth.rank_class >= 0))

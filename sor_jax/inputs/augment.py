@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from sor_jax.datasets.masks import fill_boxes
 from sor_jax.datasets.record import NO_RANK
 from sor_jax.inputs.transforms import fitted_hw
 
@@ -74,7 +75,11 @@ def draw_view(rng: np.random.Generator, photo_hw, canvas_hw, scale: tuple[float,
 
 def visible(masks: np.ndarray, before: np.ndarray) -> np.ndarray:
     """bool[n]: whether enough is left of objects, masks bool[n, h, w], that had `before` i[n]."""
-    area = np.count_nonzero(masks, axis=(1, 2))
+    return is_enough(np.count_nonzero(masks, axis=(1, 2)), before)
+
+
+def is_enough(area: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """bool[n]: whether so much area is left of objects that had `before`, in pixels."""
     return (area >= LEAST_VISIBLE * before) & (area >= np.minimum(LEAST_PIXELS, before))
 
 
@@ -100,11 +105,12 @@ def paste_objects(host: dict, donor: dict) -> dict:
 
     What lies behind them is hidden: masks lose those pixels, boxes are drawn in to what is left,
     and objects of which too little is left are gone. No object keeps a rank. The outlines of what
-    changed are dropped, so that their masks alone say what they are.
+    changed are dropped, so that their masks alone say what they are. An object without a mask is
+    not pasted; behind others it keeps its box.
     """
     inside = np.zeros(host["image"].shape[:2], bool)
     inside[: host["valid_hw"][0], : host["valid_hw"][1]] = True
-    new = donor["gt_masks"][donor["gt_valid"]].astype(bool)
+    new = donor["gt_masks"][donor["gt_valid"] & donor["gt_has_mask"]].astype(bool)
     new_before = np.count_nonzero(new, axis=(1, 2))
     new &= inside
     room = int((~host["gt_valid"]).sum())
@@ -112,12 +118,16 @@ def paste_objects(host: dict, donor: dict) -> dict:
     if not len(new):
         return host
     covered = new.any(axis=0)
-    old = host["gt_masks"][host["gt_valid"]].astype(bool)
+    slots = np.flatnonzero(host["gt_valid"])
+    has_mask = host["gt_has_mask"][slots]
+    old = host["gt_masks"][slots].astype(bool)
+    old[~has_mask] = fill_boxes(host["gt_boxes"][slots[~has_mask]], inside.shape)
     left = old & ~covered
     kept = visible(left, np.count_nonzero(old, axis=(1, 2)))
-    changed = (old & covered).any(axis=(1, 2))
+    changed = (old & covered).any(axis=(1, 2)) & has_mask
+    left &= has_mask[:, None, None]
 
-    slots = np.flatnonzero(host["gt_valid"])[kept]
+    slots = slots[kept]
     masks = np.concatenate([left[kept], new])
     boxes = np.concatenate([host["gt_boxes"][slots], bounds(new)])
     redrawn = np.flatnonzero(changed[kept])
@@ -127,6 +137,7 @@ def paste_objects(host: dict, donor: dict) -> dict:
     pasted["gt_masks"][:count] = masks
     pasted["gt_boxes"][:count] = boxes
     pasted["gt_valid"][:count] = True
+    pasted["gt_has_mask"][:count] = [*has_mask[kept], *[True] * len(new)]
     pasted["gt_rank_class"][:] = NO_RANK
     for slot, source in enumerate(slots):
         if slot not in redrawn:

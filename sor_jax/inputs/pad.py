@@ -5,7 +5,7 @@ import numpy as np
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.record import NO_RANK, Record, target_indices
 from sor_jax.inputs import transforms
-from sor_jax.inputs.augment import View, bounds, visible, whole_view
+from sor_jax.inputs.augment import View, bounds, is_enough, visible, whole_view
 from sor_jax.inputs.outline import edges_of
 
 
@@ -53,15 +53,16 @@ def pad_record(
     masks = decode_masks([record.masks[index] for index in kept], photo_hw)
     masks = transforms.resize_masks(masks, resized_hw)
     image = transforms.resize_image(record.image, resized_hw)
-    boxes, classes = boxes[kept], record.rank_class[kept]
+    boxes, classes, has_mask = boxes[kept], record.rank_class[kept], record.has_mask[kept]
     is_cut = np.zeros(len(kept), bool)
     if view:
         image = image[top : top + hw[0], left : left + hw[1]]
-        seen, boxes, masks, is_cut = _cut(boxes, masks, view)
-        kept, classes = kept[seen][:max_objects], classes[seen]
+        seen, boxes, masks, is_cut = _cut(boxes, masks, has_mask, view)
+        kept, classes, has_mask = kept[seen][:max_objects], classes[seen], has_mask[seen]
         ranked = classes != NO_RANK
         classes[ranked] = record.num_ranks - 1 - np.arange(ranked.sum())
-        boxes, masks, is_cut, classes = (x[: len(kept)] for x in (boxes, masks, is_cut, classes))
+        all_seen = boxes, masks, is_cut, classes, has_mask
+        boxes, masks, is_cut, classes, has_mask = (x[: len(kept)] for x in all_seen)
     if flip:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
         boxes = transforms.flip_boxes(boxes, hw[1])
@@ -73,6 +74,7 @@ def pad_record(
     padded["gt_valid"][: len(kept)] = True
     padded["gt_rank_class"][: len(kept)] = classes
     padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
+    padded["gt_has_mask"][: len(kept)] = has_mask
     padded["objects_left_out"][()] = len(wanted) - len(kept)
     for slot, index in enumerate(kept):
         if is_cut[slot]:
@@ -84,13 +86,15 @@ def pad_record(
     return padded
 
 
-def _cut(boxes: np.ndarray, masks: np.ndarray, view: View):
+def _cut(boxes: np.ndarray, masks: np.ndarray, has_mask: np.ndarray, view: View):
     """Which objects a view shows, their boxes and masks in it, and which of them it cuts."""
     before = np.count_nonzero(masks, axis=(1, 2))
     masks = masks[:, view.top : view.top + view.hw[0], view.left : view.left + view.hw[1]]
     boxes = boxes - np.float32([view.left, view.top] * 2)
     inside = np.clip(boxes, 0, np.float32([view.hw[1], view.hw[0]] * 2))
-    seen = visible(masks, before) & (inside[:, 2:] > inside[:, :2]).all(axis=1)
+    areas = [np.prod(np.maximum(one[:, 2:] - one[:, :2], 0), axis=1) for one in (inside, boxes)]
+    seen = np.where(has_mask, visible(masks, before), is_enough(*areas))
+    seen &= (inside[:, 2:] > inside[:, :2]).all(axis=1)
     is_cut = (inside != boxes).any(axis=1)[seen]
     boxes, masks = inside[seen], masks[seen]
     # The box of what is left of a mask; an object that is too small for one pixel is not cut.
@@ -125,6 +129,7 @@ def empty_image(
         "gt_valid": np.zeros(max_objects, bool),
         "gt_rank_class": np.full(max_objects, NO_RANK, np.int32),
         "gt_masks": np.zeros((max_objects, *canvas_hw), np.uint8),
+        "gt_has_mask": np.zeros(max_objects, bool),
         "gt_edges": np.zeros((max_objects, max_edges, 4), np.float32),
         "gt_edge_part": np.zeros((max_objects, max_edges), np.int32),
         "gt_edge_valid": np.zeros((max_objects, max_edges), bool),

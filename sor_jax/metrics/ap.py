@@ -16,6 +16,7 @@ class Objects(NamedTuple):
 
     xyxy: np.ndarray  # f[n, 4] in pixels of the photograph
     masks: Sequence[dict]  # n COCO run-length encodings
+    has_masks: bool = True  # False where some are known by their boxes alone
 
 
 class Found(NamedTuple):
@@ -38,10 +39,13 @@ class AveragePrecision:
         self._images: list[dict] = []
         self._objects: list[dict] = []
         self._detections: list[dict] = []
+        self._without_masks: set[int] = set()
 
     def add(self, hw: tuple[int, int], objects: Objects, found: Found) -> None:
         """Adds one photograph of height and width `hw`."""
         image_id = len(self._images) + 1
+        if not objects.has_masks:
+            self._without_masks.add(image_id)
         self._images.append({"id": image_id, "height": int(hw[0]), "width": int(hw[1])})
         for entry in _entries(objects.xyxy, objects.masks):
             self._objects.append(entry | {"image_id": image_id, "id": len(self._objects) + 1})
@@ -52,18 +56,24 @@ class AveragePrecision:
             self._detections.append(entry)
 
     def result(self) -> dict[str, float | None]:
-        """box_ap box_ap50 mask_ap mask_ap50, 0..1; None where no photograph has an object."""
+        """box_ap box_ap50 mask_ap mask_ap50, 0..1; None where no photograph has an object.
+
+        A photograph with an object that has no mask counts in box AP alone.
+        """
         box_ap, box_ap50 = self._score("bbox", "box_score")
         mask_ap, mask_ap50 = self._score("segm", "mask_score")
         return {"box_ap": box_ap, "box_ap50": box_ap50, "mask_ap": mask_ap, "mask_ap50": mask_ap50}
 
     def _score(self, kind: str, score: str) -> tuple[float | None, float | None]:
-        if not self._objects:
+        without = self._without_masks if kind == "segm" else ()
+        objects = [entry for entry in self._objects if entry["image_id"] not in without]
+        if not objects:
             return None, None
-        found = [entry | {"score": entry[score]} for entry in self._detections]
+        detections = (entry for entry in self._detections if entry["image_id"] not in without)
+        found = [entry | {"score": entry[score]} for entry in detections]
         per_image = np.bincount([entry["image_id"] for entry in found], minlength=1)
         with contextlib.redirect_stdout(io.StringIO()):
-            judge = COCOeval(self._coco(self._objects), self._coco(found), kind)
+            judge = COCOeval(self._coco(objects), self._coco(found), kind)
             judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
             judge.params.maxDets = [max(int(per_image.max()), 1)]
             judge.evaluate()

@@ -11,6 +11,8 @@ from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
 from sor_jax.metrics.sor import NUM_RANKS, matched_values, rank_map, sor_image, sor_summary
 
+WITHOUT_MASKS = "images_without_masks"
+
 
 class Truth(NamedTuple):
     """What people say of one photograph: its n objects, in the file's order."""
@@ -22,6 +24,11 @@ class Truth(NamedTuple):
     rank_order: np.ndarray  # f[n] the file's values, larger = more salient, at most .5 = no rank
     rank_class: np.ndarray  # i[n] K - 1 = most salient .. 0, below 0 = none of the first K
     num_ranks: int = NUM_RANKS  # K
+
+    @property
+    def has_mask(self) -> np.ndarray:
+        """bool[n]: False where an object is known by its box alone."""
+        return self.masks.any(axis=(1, 2))
 
     def of(self, kept: np.ndarray) -> "Truth":
         """Some of the objects, by index."""
@@ -84,11 +91,17 @@ class Scoreboard:
         return self.images[-1].row
 
     def result(self) -> dict[str, float | int | None]:
-        """The numbers of all photographs so far, in the order of reports; None = undefined."""
+        """The numbers of all photographs so far, in the order of reports; None = undefined.
+
+        WITHOUT_MASKS joins them where objects of some photographs are known by their boxes alone.
+        """
         precision = AveragePrecision()
         for image in self.images:
             precision.add(image.hw, image.objects, image.found)
-        return summary([image.row for image in self.images]) | precision.result()
+        result = summary([image.row for image in self.images]) | precision.result()
+        if without := sum(not image.objects.has_masks for image in self.images):
+            result[WITHOUT_MASKS] = without
+        return result
 
 
 def score(truth: Truth, prediction: Prediction) -> Scored:
@@ -98,9 +111,16 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
     a metric is undefined for it. SA-SOR and the F-measure see the detections that have a rank,
     scored by it; MAE, SOR and nDCG see the rank map; AP sees every detection. Order is judged among
     the objects whose rank is known; nDCG among the first K of them. Where none is, all objects
-    count as to be matched, and rho is None.
+    count as to be matched, and rho is None. Of a photograph with an object that is known by its box
+    alone, all that needs masks is None: it has MAE where the set has a map, and counts in box AP.
     """
     everything, truth = truth, truth.with_ranks()
+    found = _found(prediction)
+    objects = Objects(everything.xyxy, everything.encoded, bool(everything.has_mask.all()))
+    if not objects.has_masks:
+        return Scored(
+            _row_without_masks(truth, prediction), everything.masks.shape[1:], objects, found
+        )
     pred_map = prediction.rank_map()
     rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
     iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
@@ -123,10 +143,18 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
         values = matched_values(pred_map, everything.masks)
         row["matched"] = sum(value is not None for value in values)
         row["objects"] = len(values)
-    scores = prediction.score, prediction.mask_score
-    found = Found(prediction.xyxy, prediction.encoded, *scores, rank=prediction.ranks())
-    objects = Objects(everything.xyxy, everything.encoded)
     return Scored(row, pred_map.shape, objects, found)
+
+
+def _found(prediction: Prediction) -> Found:
+    scores = prediction.score, prediction.mask_score
+    return Found(prediction.xyxy, prediction.encoded, *scores, rank=prediction.ranks())
+
+
+def _row_without_masks(truth: Truth, prediction: Prediction) -> dict:
+    has_map = truth.grey is not None
+    mae = mae_image(prediction.rank_map(), truth.grey) if has_map else None
+    return dict.fromkeys(_ROW) | {"mae": mae, "matched": 0, "objects": 0}
 
 
 _MEANS = ("sa_sor", "f_measure", "ndcg_linear", "ndcg_exp")
@@ -187,6 +215,11 @@ def table(metrics: dict[str, float | int | None]) -> str:
         if key == "sor_multi":
             matched = "{objects_matched} of {objects} ranked objects".format(**metrics)
             lines.append(f"{'matched':>{width}} {matched}{_percent(metrics)}")
+    if without := metrics.get(WITHOUT_MASKS):
+        lines.append(
+            f"{without} of {metrics['images']} images have objects without a mask: they count in "
+            "box AP, and in MAE where there is a map; nothing else can be computed of them"
+        )
     return "\n".join(lines)
 
 

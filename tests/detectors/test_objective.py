@@ -222,3 +222,35 @@ def test_rank_losses_of_the_order_train_the_ranking_head(kind):
     assert np.isfinite(total)
     assert got["loss/rank"] > 0
     assert any(np.any(g) for g in jax.tree.leaves(grads["ranking"]))
+
+
+def test_an_object_without_a_mask_counts_for_all_but_the_mask_losses():
+    """Whatever stands where its mask would be; the others count as they did."""
+    _, run, _ = compiled()
+    batch = made_up_batch()
+    has_mask = jnp.asarray(np.array([[True, False, True, False]] * 2))
+    without = batch.replace(gt=batch.gt.replace(has_mask=has_mask))
+    full = ~has_mask[..., None, None]
+    junk = batch.gt.replace(
+        has_mask=has_mask,
+        masks=jnp.where(full, 1 - batch.gt.masks, batch.gt.masks),
+        polygons=batch.gt.polygons.replace(valid=batch.gt.polygons.valid & has_mask[..., None]),
+    )
+    one, two = run(without), run(batch.replace(gt=junk))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    (_, got), (_, whole) = one[0], run(batch)[0]
+    for name in NAMES:
+        same = got[f"loss/{name}"] == whole[f"loss/{name}"]
+        assert same == (name not in ("mask", "mask_iou")), name
+    everything = batch.replace(gt=batch.gt.replace(has_mask=batch.gt.boxes.valid))
+    np.testing.assert_array_equal(run(everything)[0][0], run(batch)[0][0])
+
+
+def test_without_any_mask_the_mask_losses_are_zero_and_move_nothing():
+    _, run, _ = compiled(weights=FrozenDict(dict.fromkeys(NAMES, 0.0) | {"mask": 1.0}))
+    batch = made_up_batch()
+    batch = batch.replace(gt=batch.gt.replace(has_mask=jnp.zeros_like(batch.gt.boxes.valid)))
+    (total, _), grads = run(batch)
+    assert total == 0
+    assert not any(np.any(grad) for grad in jax.tree.leaves(grads))

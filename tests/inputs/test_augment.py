@@ -138,3 +138,19 @@ def test_bounds_by_hand():
 def test_fields_are_checked(field, value):
     with pytest.raises(ValueError, match=rf"config\.data\.{field} is"):
         Augmentation(**{field: value})
+
+
+def test_an_object_without_a_mask_is_hidden_but_never_pasted():
+    boxes = [(0, 0, 10, 10), (20, 0, 30, 10)]
+    host = image_of(boxes, [1.0, 0.9], max_objects=5)
+    host["gt_has_mask"][:2] = False
+    host["gt_masks"][:] = 0
+    donor = image_of([(1, 0, 10, 10), (18, 0, 22, 10)], [0, 0], seed=1, max_objects=5)
+    pasted = paste_objects(host, donor)
+    # The first is covered by nine tenths and gone, the second keeps its box.
+    assert pasted["gt_valid"].sum() == 3
+    np.testing.assert_array_equal(pasted["gt_boxes"][0], boxes[1])
+    assert pasted["gt_has_mask"].tolist() == [False, True, True, False, False]
+    assert not pasted["gt_masks"][0].any()
+    donor["gt_has_mask"][:] = False
+    assert paste_objects(host, donor) is host

@@ -51,6 +51,7 @@ def test_batch_has_the_promised_arrays():
         "gt_valid": ((4, 3), bool),
         "gt_rank_class": ((4, 3), np.int32),
         "gt_masks": ((4, 3, 32, 32), np.uint8),
+        "gt_has_mask": ((4, 3), bool),
         "gt_edges": ((4, 3, 8, 4), np.float32),
         "gt_edge_part": ((4, 3, 8), np.int32),
         "gt_edge_valid": ((4, 3, 8), bool),

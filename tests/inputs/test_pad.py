@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sor_jax.datasets.masks import decode_masks
+from sor_jax.inputs.augment import View
 from sor_jax.inputs.pad import empty_image, pad_record
 from tests.inputs.fakes import encode, made_up_record
 from tests.polygons import coco_fill
@@ -18,6 +19,7 @@ SHAPES = {
     "gt_valid": ((5,), bool),
     "gt_rank_class": ((5,), np.int32),
     "gt_masks": ((5, 32, 64), np.uint8),
+    "gt_has_mask": ((5,), bool),
     "gt_edges": ((5, 6, 4), np.float32),
     "gt_edge_part": ((5, 6), np.int32),
     "gt_edge_valid": ((5, 6), bool),
@@ -179,3 +181,37 @@ def test_of_eight_ranks_the_ninth_object_has_none():
     assert got["gt_rank_class"].tolist() == [7, 6, 5, 4, 3, 2, 1, 0, -1]
     np.testing.assert_array_equal(got["gt_boxes"][4], boxes[0])  # the fifth
     assert got["objects_left_out"] == 1
+
+
+def boxes_alone(record, which):
+    """The same record with some of its objects known by their boxes alone."""
+    empty = encode(np.zeros(record.image.shape[:2]))
+    masks = [empty if index in which else mask for index, mask in enumerate(record.masks)]
+    return dataclasses.replace(record, masks=masks)
+
+
+def test_an_object_without_a_mask_keeps_its_box_and_rank():
+    record = boxes_alone(made_up_record(), [1])
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=3)
+    assert got["gt_has_mask"].tolist() == [True, False, False]
+    np.testing.assert_array_equal(got["gt_boxes"][:2], record.boxes)
+    assert got["gt_rank_class"][:2].tolist() == [4, 3]
+    assert got["gt_masks"][0].any() and not got["gt_masks"][1].any()
+
+
+def test_a_window_keeps_a_box_of_which_a_quarter_is_seen():
+    """Boxes of 8 x 8 of which the window leaves 8, 2 and 1 columns."""
+    boxes = [(0, 0, 8, 8), (10, 0, 18, 8), (11, 10, 19, 18)]
+    record = boxes_alone(made_up_record(boxes=boxes), [0, 1, 2])
+    view = View(resized_hw=(24, 32), top=0, left=0, hw=(24, 12))
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=3, view=view)
+    assert got["gt_valid"].tolist() == [True, True, False]
+    np.testing.assert_array_equal(got["gt_boxes"][:2], [[0, 0, 8, 8], [10, 0, 12, 8]])
+    assert not got["gt_has_mask"].any()
+
+
+def test_all_targets_of_a_set_without_masks_are_ordered_by_their_boxes():
+    boxes = [(0, 0, 4, 4), (5, 0, 25, 20), (0, 5, 4, 15)]
+    record = boxes_alone(made_up_record(boxes=boxes, values=[0, 0, 0]), [0, 1, 2])
+    got = pad_record(record, canvas_hw=(24, 32), max_objects=3, targets="all")
+    np.testing.assert_array_equal(got["gt_boxes"], np.float32(boxes)[[1, 2, 0]])

@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from sor_jax.datasets.assr import layout
-from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.example import Photograph, has_masks
 from sor_jax.datasets.folder import FolderBuilder, open_folder
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.names import Finder, what_lies_there
@@ -48,7 +48,7 @@ class AssrFolder:
         if layout.has_ranks(self.root, rank_field):
             self._ranks = Finder(self.root / rank_field / split, (".json",))
             self._grey = Finder(self.root / layout.maps_of(rank_field) / split, (".png",))
-        self._objects = {}
+        self._objects, self._masks = {}, True
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split."""
@@ -65,6 +65,8 @@ class AssrFolder:
     def read(self) -> None:
         """Reads the objects of all photographs."""
         self._objects = layout.read_objects(self.root, self.split)
+        lists = (some for some in self._objects.values() if isinstance(some, list))
+        self._masks = has_masks(one for some in lists for one in some)
 
     def photograph(self, image_id: str) -> Photograph:
         """What the files say of a photograph, after `read`."""
@@ -79,7 +81,13 @@ class AssrFolder:
             file, grey = self._ranks(image_id), self._grey(image_id)
             ranks, where = _read_ranks(file), f"{where} and {file}"
         return Photograph(
-            self._image(image_id), objects, ranks, where, grey=grey, num_ranks=self._num_ranks
+            self._image(image_id),
+            objects,
+            ranks,
+            where,
+            grey=grey,
+            num_ranks=self._num_ranks,
+            masks=self._masks,
         )
 
 

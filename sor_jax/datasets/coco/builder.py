@@ -7,7 +7,7 @@ import pathlib
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco import files
 from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
-from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.example import Photograph, has_masks
 from sor_jax.datasets.folder import FolderBuilder, open_folder
 from sor_jax.metrics.sor import NUM_RANKS
 
@@ -49,6 +49,7 @@ class CocoFolder:
         images = files.read_images(self.root, split)
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
+        self._masks = has_masks(one for image in images for one in image.annotations)
         fields = {name for image in images for entry in image.annotations for name in entry}
         if rank_field and rank_field not in fields:
             _check_rank_field(self.root, rank_field)
@@ -80,6 +81,7 @@ class CocoFolder:
             box_format=XYWH,
             photo_hw=image.size,
             num_ranks=self._num_ranks,
+            masks=self._masks,
         )
 
 

@@ -46,6 +46,9 @@ def to_coco(records: Iterable[Record], *, suffix: str = ".jpg") -> dict:
 def _shape(record: Record, index: int) -> dict:
     x0, y0, x1, y1 = (float(side) for side in record.boxes[index])
     parts, mask = record.polygons[index], record.masks[index]
+    if not coco_mask.area(mask):  # it is known by its box alone
+        area = round((x1 - x0) * (y1 - y0), 2)
+        return {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": area, "segmentation": []}
     segmentation = [np.asarray(part, float).ravel().tolist() for part in parts]
     return {
         "bbox": [x0, y0, x1 - x0, y1 - y0],
