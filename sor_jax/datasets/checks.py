@@ -109,9 +109,9 @@ def check_annotation(
     check_rank_values(values, _num_ranks_of(values))
     for index, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
         try:
-            has_pixel = mask is not None and coco_mask.area(mask)
-            _check_box(box, extents([mask])[0] if has_pixel else None, photo_hw)
-            if rank_order[index] > 0.5 and not has_pixel and mask is not None:
+            extent = extents([mask])[0] if mask and coco_mask.area(mask) else None
+            _check_box(box, extent, photo_hw)
+            if rank_order[index] > 0.5 and mask and extent is None:
                 raise ValueError("it has a rank, but its mask has no pixel")
         except ValueError as error:
             raise ValueError(f"object {index}: {error}") from error
