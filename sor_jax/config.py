@@ -3,7 +3,7 @@
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -27,7 +27,6 @@ _SIZES = {
 _SIZES |= {"ffn", "heads", "center_grid", "scale_grid", "max_detections", "max_proposals"}
 _SIZES |= {"pre_nms_top", "sampled_anchors", "sampled_rois"}
 TARGETS = ("ranked", "all")
-_NOT_OF_NUMBERS = ("optim.trainable", "data.mixture")
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
@@ -103,67 +102,81 @@ def flatten(fields: dict, prefix: str = "") -> dict[str, Any]:
 
 def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, what is expected of it) for each one that cannot be used; absent ones are none."""
-
-    from sor_jax.metrics.scoreboard import Scoreboard  # slow to import
-
-    def failing(names, holds: Callable[[Any], bool], expected: str):
+    for names, holds, expected in (*_of_numbers(fields), *_of_names(fields), *_OF_ONE_FIELD):
         for name in names:
             if name in fields and not holds(fields[name]):
                 yield name, f"expected {expected}"
 
-    tuples = [name for name, value in fields.items() if isinstance(value, list | tuple)]
-    yield from failing(
-        [name for name in tuples if name not in _NOT_OF_NUMBERS],
+
+Rule = tuple[Iterable[str], Callable[[Any], bool], str]
+"""Some fields, what must hold of each one's value, and that in words."""
+
+
+def _of_numbers(fields: dict[str, Any]) -> Iterator[Rule]:
+    tuples = {name for name, value in fields.items() if isinstance(value, list | tuple)}
+    yield (
+        tuples - {"optim.trainable", "data.mixture"},
         lambda x: all(_is_number(item) for item in x),
         "numbers",
     )
     numbers = [name for name, value in fields.items() if _is_number(value)]
     sizes = [name for name in numbers if name.split(".")[-1] in _SIZES]
     sizes += [name for name in numbers if name.startswith("data.num_scenes.")]
-    yield from failing(sizes, lambda x: x >= 1, "1 or more")
-    yield from failing(numbers, lambda x: 0 <= x < math.inf, "0 or more")
-    yield from failing(
-        ("model.ranking.hidden",),
-        lambda x: all(isinstance(width, int) and width >= 1 for width in x),
-        "whole numbers of 1 or more",
-    )
-    pixels = ("model.pixel_mean", "model.pixel_std")
-    yield from failing(pixels, lambda x: len(x) == 3, "three numbers, one a colour")
-    yield from failing(("model.pixel_std",), lambda x: min(x) > 0, "numbers above 0")
-    yield from failing(
-        ("optim.trainable",),
-        lambda x: all(isinstance(part, str) for part in x),
-        "names of parts of the model, such as ('ranking',)",
-    )
-    yield from failing(_SHARES, lambda x: 0 <= x <= 1, "a number in 0..1")
-    yield from failing(("optim.learning_rate",), lambda x: x > 0, "a number above 0")
-    yield from failing(("train.ema",), lambda x: 0 <= x < 1, "0 (none) or a decay below 1")
-    yield from failing(
-        ("data.mixture",),
-        lambda entries: all(_is_part(entry) for entry in entries),
-        f"((root, weight, targets), ..) with weights above 0, targets {_names(TARGETS)}",
-    )
-    if fields.get("data.name") == "scenes":
-        folders = ("data.root", "data.mixture")
-        drawn = (
-            "nothing while config.data.name is 'scenes', which are drawn; name the folder's format"
-        )
-        yield from failing(folders, lambda x: not x, drawn)
-    thresholds = [name for name in fields if name.endswith("_threshold")]
-    yield from failing(thresholds, lambda x: 0 <= x <= 1, "a number in 0..1")
-    yield from failing(
-        ("data.canvas_hw",),
-        lambda x: len(x) == 2 and all(side >= 1 and side % 32 == 0 for side in x),
-        "(height, width) of the network's input in pixels, both multiples of 32",
-    )
-    for name, choices in _CHOICES.items():
-        yield from failing((name,), lambda x, some=choices: x in some, f"one of {_names(choices)}")
+    yield sizes, lambda x: x >= 1, "1 or more"
+    yield numbers, lambda x: 0 <= x < math.inf, "0 or more"
+    shares = [name for name in numbers if name.endswith("_threshold")]
+    yield (*shares, *_SHARES), lambda x: 0 <= x <= 1, "a number in 0..1"
+
+
+def _of_names(fields: dict[str, Any]) -> Iterator[Rule]:
+    from sor_jax.metrics.scoreboard import Scoreboard  # slow to import
+
     metrics = list(Scoreboard().result())
-    yield from failing(
+    for name, choices in _CHOICES.items():
+        yield (name,), lambda x, some=choices: x in some, f"one of {_names(choices)}"
+    yield (
         ("eval.best_metric",),
         lambda x: not x or x in metrics,
         f"one of {_names(metrics)}, or '' to keep the last checkpoints only",
     )
+    if fields.get("data.name") == "scenes":
+        yield (
+            ("data.root", "data.mixture"),
+            lambda x: not x,
+            "nothing while config.data.name is 'scenes', which are drawn: name the folder's format",
+        )
+
+
+_OF_ONE_FIELD: tuple[Rule, ...] = (
+    (("optim.learning_rate",), lambda x: x > 0, "a number above 0"),
+    (("train.ema",), lambda x: x < 1, "0 (none) or a decay below 1"),
+    (
+        ("model.ranking.hidden",),
+        lambda x: all(isinstance(width, int) and width >= 1 for width in x),
+        "whole numbers of 1 or more",
+    ),
+    (
+        ("model.pixel_mean", "model.pixel_std"),
+        lambda x: len(x) == 3,
+        "three numbers, one a colour",
+    ),
+    (("model.pixel_std",), lambda x: min(x) > 0, "numbers above 0"),
+    (
+        ("data.canvas_hw",),
+        lambda x: len(x) == 2 and all(side >= 1 and side % 32 == 0 for side in x),
+        "(height, width) of the network's input in pixels, both multiples of 32",
+    ),
+    (
+        ("optim.trainable",),
+        lambda x: all(isinstance(part, str) for part in x),
+        "names of parts of the model, such as ('ranking',)",
+    ),
+    (
+        ("data.mixture",),
+        lambda entries: all(_is_part(entry) for entry in entries),
+        f"((root, weight, targets), ..) with weights above 0, targets {' or '.join(TARGETS)}",
+    ),
+)
 
 
 def _is_number(value: Any) -> bool:
