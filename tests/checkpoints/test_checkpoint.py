@@ -167,7 +167,7 @@ def test_another_optimizer_is_refused_with_advice(tmp_path):
 
 
 def test_no_checkpoint_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"looked for {tmp_path}/runs/checkpoints/STEP"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/runs/checkpoints/STEP"):
         find_checkpoint(tmp_path / "runs")
     with pytest.raises(ValueError, match="prefer is 'newest'"):
         find_checkpoint(tmp_path, prefer="newest")

@@ -56,7 +56,7 @@ def renamed(variables):
 
 
 def test_another_model_is_refused_with_names(workdir):
-    with pytest.raises(ValueError, match="lacks params/top/bias, params/top/kernel and has frozen"):
+    with pytest.raises(ValueError, match="params/top/bias, params/top/kernel .*frozen"):
         load_variables(workdir, renamed(abstract_variables()))
     with pytest.raises(ValueError, match="is of another model"):
         check_same_model(workdir / "checkpoints" / "3", renamed(abstract_variables()))
@@ -76,7 +76,7 @@ def test_init_takes_what_is_shared_and_names_the_rest(workdir, caplog):
 
 def test_init_from_something_unrelated_is_an_error(workdir):
     fresh = {"params": {"other": {"kernel": np.zeros(2)}}, "frozen": {}}
-    with pytest.raises(ValueError, match="shares no parameter with the model; it has frozen/norm"):
+    with pytest.raises(ValueError, match="frozen/norm"):
         init_variables_from(workdir, fresh)
 
 

@@ -119,9 +119,9 @@ def test_stand_ins_cannot_be_changed(tmp_path, standin, state):
 
 
 def test_whole_models_and_programs_are_refused():
-    with pytest.raises(CheckpointError, match=r"asks for torch\.nn\.modules\.linear\.Linear"):
+    with pytest.raises(CheckpointError, match=r"torch\.nn\.modules\.linear\.Linear"):
         read_checkpoint(SAMPLES / "module.pth")
-    with pytest.raises(CheckpointError, match="TorchScript program; save the state_dict"):
+    with pytest.raises(CheckpointError, match="TorchScript.*state_dict"):
         read_checkpoint(SAMPLES / "script.pth")
 
 

@@ -182,7 +182,7 @@ def test_weights_for_a_stride_in_another_place_are_refused():
     """Names and shapes are equal, so nothing else would tell."""
     RESNET.check_body("resnet50_v1.5")
     MASK_RCNN.check_body("resnet50")
-    with pytest.raises(ValueError, match="'resnet50': .*expected one of resnet50_v1.5"):
+    with pytest.raises(ValueError, match="'resnet50'.*resnet50_v1.5"):
         RESNET.check_body("resnet50")
     with pytest.raises(ValueError, match="'resnet101_v1.5': .*resnet101"):
         MASK_RCNN.check_body("resnet101_v1.5")

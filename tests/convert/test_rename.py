@@ -62,6 +62,6 @@ def test_each_family_is_recognised_by_its_own_names_only():
 
 
 def test_an_unknown_family_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match="a.pth is of no known family; .* conv1.weight") as caught:
+    with pytest.raises(ValueError, match="a.pth .*conv1.weight") as caught:
         recognise(called("conv1.weight", "fc.bias"))
     assert all(family.name in str(caught.value) for family in FAMILIES)

@@ -76,7 +76,7 @@ def test_identity_from_our_side():
 
 
 def test_what_the_original_has_no_name_for_is_listed():
-    with pytest.raises(ValueError, match="has no name for these arrays:\n  params/ranking/scale_e"):
+    with pytest.raises(ValueError, match="params/ranking/scale_e"):
         variables_to_torch(small_variables(position="grid_scale"))
 
 
@@ -86,7 +86,7 @@ def test_every_problem_of_a_checkpoint_of_another_model_is_listed():
     arrays["backbone.fpn_output3.bias"] = np.zeros(3, np.float32)
     arrays["other"] = np.zeros(3, np.float32)
     del arrays["backbone.fpn_output4.bias"]
-    with pytest.raises(ValueError, match="choose the config that it was made with") as caught:
+    with pytest.raises(ValueError, match="config") as caught:
         variables_from_torch(arrays, variables)
     told = str(caught.value)
     assert "params/pyramid/output3/bias: shape mismatch (3,) in the file, (16,) in the" in told

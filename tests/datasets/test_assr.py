@@ -104,7 +104,7 @@ def test_only_the_splits_that_are_there(tmp_path):
     assr_tree.write_split(tmp_path / "files", "test")
     builder = assr.builder(tmp_path / "files", "test", cache_dir=tmp_path / "cache")
     assert list(builder.info.splits) == ["test"]
-    with pytest.raises(FileNotFoundError, match="train_images.txt does not exist: it has test"):
+    with pytest.raises(FileNotFoundError, match="train_images.txt .*test"):
         assr.builder(tmp_path / "files", "train", cache_dir=tmp_path / "cache")
 
 
@@ -187,7 +187,7 @@ def test_other_ranks_of_the_same_objects(root, tmp_path):
 
 
 def test_ranks_that_are_not_there_are_named(root, tmp_path):
-    with pytest.raises(FileNotFoundError, match="rank_order_gaze does not exist.*rank_field"):
+    with pytest.raises(FileNotFoundError, match="rank_order_gaze .*rank_field"):
         assr.builder(root, "val", cache_dir=tmp_path / "cache", rank_field="rank_order_gaze")
     with pytest.raises(ValueError, match="rank_field is 'votes'"):
         assr.builder(root, "val", cache_dir=tmp_path / "cache", rank_field="votes")

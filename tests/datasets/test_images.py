@@ -60,5 +60,5 @@ def test_a_black_file_of_sixteen_bits_is_black():
 
 def test_two_hundred_megapixels_are_named(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # the same rule, in small
-    with pytest.raises(ValueError, match="an image of .* megapixels; at most .* are read"):
+    with pytest.raises(ValueError, match="megapixels"):
         decode_image(encoded(np.zeros((9, 9), np.uint8), "PNG"))

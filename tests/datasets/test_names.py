@@ -39,7 +39,7 @@ def test_lists_of_any_editor_are_read(tmp_path, encoding, name):
 def test_a_list_that_cannot_be_read_is_named(tmp_path, encoding):
     assr_tree.write_split(tmp_path / "files", "train", {"é": assr_tree.IMAGES["two"]})
     (tmp_path / "files/train_images.txt").write_bytes("é\n".encode(encoding))
-    with pytest.raises(ValueError, match=r"train_images\.txt: not a text in UTF-8"):
+    with pytest.raises(ValueError, match=r"train_images\.txt.*UTF-8"):
         opened(tmp_path / "files", tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_numbers_as_ids_match(tmp_path, listed, kind):
 def test_an_id_that_could_be_two_is_refused_with_both(tmp_path):
     entries = ById([("100", 1), ("0100", 2), (7, 3)], "some.json")
     assert (entries["100"], entries["0100"], entries["007"]) == (1, 2, 3)
-    with pytest.raises(KeyError, match="no entry for 00100; 100 and 0100 could be meant"):
+    with pytest.raises(KeyError, match="00100.*100 and 0100"):
         entries["00100"]
     with pytest.raises(KeyError, match="no entry for x; it has 100, 0100, 7"):
         entries["x"]
@@ -98,7 +98,7 @@ def test_what_lies_there_instead_is_said(tmp_path):
     assr_tree.write_split(root, "train")
     file = root / "images/train/two.jpg"
     file.rename(file.with_suffix(".gif"))
-    with pytest.raises(FileNotFoundError, match=r"two\.jpg does not exist; two\.gif is there"):
+    with pytest.raises(FileNotFoundError, match=r"two\.jpg .*two\.gif"):
         opened(root, tmp_path)
     file.symlink_to("nowhere")
     with pytest.raises(FileNotFoundError, match="link"):

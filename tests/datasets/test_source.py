@@ -33,11 +33,11 @@ def test_default_cache_is_the_users(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_names(tmp_path):
-    with pytest.raises(ValueError, match="'voc'; the data sets are assr, .*scenes"):
+    with pytest.raises(ValueError, match="'voc'.* assr, .*scenes"):
         open_source("voc", root="", cache_dir=tmp_path, **OPTIONS)
 
 
 def test_an_unknown_split_is_said(tmp_path):
     assr_tree.write_split(tmp_path / "files", "test")
-    with pytest.raises(FileNotFoundError, match="train_images.txt does not exist: it has test"):
+    with pytest.raises(FileNotFoundError, match="train_images.txt .*test"):
         open_source("assr", root=tmp_path / "files", cache_dir=tmp_path / "c", **OPTIONS)

@@ -91,7 +91,7 @@ def test_evaluation_leaves_them_out_and_tells(caplog):
 
 def test_an_unknown_choice_is_named():
     for make in (train_iterator, eval_batches):
-        with pytest.raises(ValueError, match="on_error is 'ignore'; expected 'raise' or 'skip'"):
+        with pytest.raises(ValueError, match="on_error .*'ignore'.*'raise'.*'skip'"):
             options = {"batch_size": 1, "on_error": "ignore", **SIZE}
             next(make(FakeSource(1), **options, **({"seed": 0} if make is train_iterator else {})))
 
@@ -144,9 +144,7 @@ def test_a_reader_process_that_dies_is_reported():
         Deadly(8), batch_size=1, seed=0, shuffle=False, num_workers=1, on_error="skip", **SIZE
     )
     start = time.monotonic()
-    with pytest.raises(
-        RuntimeError, match="ended with exit code -9 .*fewer config.data.num_workers"
-    ):
+    with pytest.raises(RuntimeError, match="-9 .*config.data.num_workers"):
         for _ in range(8):
             next(iterator)
     assert time.monotonic() - start < 60

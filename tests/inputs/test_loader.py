@@ -79,7 +79,7 @@ def test_order_depends_on_the_seed_alone():
 def test_images_without_a_rank_are_left_out():
     seen = order(6, FakeSource(10, unranked=(0, 3, 9)))
     assert set(seen) == {1, 2, 4, 5, 6, 7, 8}
-    with pytest.raises(ValueError, match=r"fake\.file has 3 records, none with a ranked object"):
+    with pytest.raises(ValueError, match=r"fake\.file .*3 records.*ranked"):
         batches(1, FakeSource(3, unranked=(0, 1, 2)))
 
 
@@ -249,5 +249,5 @@ def test_shared_memory_that_is_too_small_is_named_before_a_worker_dies_of_it(mon
     monkeypatch.setattr(worker.shutil, "disk_usage", lambda _: usage(64 << 20, 0, 64 << 20))
     settings = {"canvas_hw": (480, 640), "batch_size": 16, "max_objects": 5, "seed": 0}
     train_iterator(FakeSource(4), num_workers=0, **settings).close()
-    with pytest.raises(OSError, match="num_workers is 2: .* MB of /dev/shm, which has 67 MB free"):
+    with pytest.raises(OSError, match="num_workers .*2.*/dev/shm.*67 MB"):
         train_iterator(FakeSource(4), num_workers=2, **settings)

@@ -126,7 +126,7 @@ def test_the_last_level_is_every_other_cell():
 def test_unknown_words_are_named():
     config = importlib.import_module("configs.mask_rcnn_r50").get_config()
     config.model.detector = "mask-rcnn"
-    with pytest.raises(ValueError, match="'mask-rcnn'; expected one of centermask, mask_rcnn"):
+    with pytest.raises(ValueError, match="'mask-rcnn'.*centermask, mask_rcnn"):
         build.build_model(config)
     with pytest.raises(ValueError, match="top is 'pool'"):
         FeaturePyramid(8, top="pool").init(jax.random.key(0), [], jnp.array([[64, 96]]))

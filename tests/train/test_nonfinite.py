@@ -95,7 +95,7 @@ def test_an_interval_without_a_good_step_has_no_means(tmp_path):
 
 def test_it_gives_up_after_the_limit_and_keeps_the_last_good_state(tmp_path):
     config = toy.config(on_nonfinite="skip", max_skipped_steps=2)
-    with pytest.raises(FloatingPointError, match="step 6 .*3 steps were skipped.* step 3 in "):
+    with pytest.raises(FloatingPointError, match="step 6 .*3 steps .*step 3 "):
         fit(toy.experiment(objective=bad_at(1, 4, 5)), config, tmp_path)
 
 
@@ -107,10 +107,10 @@ def test_parameters_that_overflow_are_never_saved(tmp_path):
 
     config = toy.config(checkpoint_every=1)
     config.optim.update(learning_rate=1e38, warmup_steps=0)
-    with pytest.raises(FloatingPointError, match="a parameter is not finite after step 1.*none"):
+    with pytest.raises(FloatingPointError, match="parameter .*step 1.*none"):
         fit(toy.experiment(objective=objective), config, tmp_path)
 
 
 def test_an_unknown_choice_is_named(tmp_path):
-    with pytest.raises(ValueError, match="on_nonfinite is 'ignore'; expected one of raise, skip"):
+    with pytest.raises(ValueError, match="on_nonfinite .*'ignore'.*raise, skip"):
         fit(toy.experiment(), toy.config(on_nonfinite="ignore"), tmp_path)

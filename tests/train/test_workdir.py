@@ -42,7 +42,7 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, capsys)
         fit(toy.experiment(), other, tmp_path, force=["seed", "optim.milestones"])
     assert "optim.learning_rate was 0.1, now 0.2" in str(error.value)
     assert "config.seed" not in str(error.value)
-    with pytest.raises(ValueError, match="optim.learning_rat is no field .* optim.learning_rate"):
+    with pytest.raises(ValueError, match="optim.learning_rat .*optim.learning_rate"):
         fit(toy.experiment(), other, tmp_path, force=["optim.learning_rat"])
 
     names = ["seed", "optim.learning_rate", "optim.milestones"]
@@ -150,7 +150,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path):
         text=True,
     )
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RuntimeError, match=f"{tmp_path} is in use by process {holder.pid} on "):
+    with pytest.raises(RuntimeError, match=f"{tmp_path} .*{holder.pid}"):
         fit(toy.experiment(), toy.config(), tmp_path)
     assert not (tmp_path / "checkpoints").exists()
     holder.kill()
@@ -176,4 +176,4 @@ def test_every_start_is_recorded_and_changes_are_told(tmp_path, monkeypatch, cap
 
     monkeypatch.undo()
     fit(toy.experiment(), toy.config(), tmp_path)
-    assert "from here on numbers may differ in their last digits" in capsys.readouterr().out
+    assert "last digits" in capsys.readouterr().out

@@ -77,9 +77,9 @@ def test_every_row_has_tokens_of_one_width_and_five_logits(name, where):
 
 
 def test_rows_of_an_unknown_setting():
-    with pytest.raises(ValueError, match="no setting 'lite,coco'; expected one of full,assr"):
+    with pytest.raises(ValueError, match="'lite,coco'.*full,assr"):
         row_config("ppa", "lite,coco")
-    with pytest.raises(ValueError, match="no row 'base'; expected one of ppa, baseline"):
+    with pytest.raises(ValueError, match="'base'.*ppa, baseline"):
         row_config("base", "full,assr")
 
 
