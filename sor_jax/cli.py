@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from sor_jax import pretrained
 from sor_jax.jobs import KINDS, Shard, find_jobs
 
-FORMATS = ("stablehlo",)
+FORMATS = ("stablehlo", "onnx")
 _MODEL = f"a shipped model, a folder of weights or a workdir [{pretrained.DEFAULT}]"
 
 
@@ -67,7 +67,11 @@ def _rank(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    import importlib.util
     import pathlib
+
+    if arguments.format == "onnx" and not importlib.util.find_spec("onnx"):
+        raise ValueError("--format onnx needs the package onnx: pip install 'sor_jax[onnx]'")
 
     from sor_jax.files import write_whole
     from sor_jax.ranker import read_model
@@ -76,7 +80,6 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.model, threshold=arguments.threshold, rank_rule=arguments.rank_rule
     )
     from sor_jax.export.program import build_program
-    from sor_jax.export.stablehlo import to_stablehlo
 
     program = build_program(
         model.variables,
@@ -86,7 +89,14 @@ def _export(arguments: argparse.Namespace) -> int:
         canvas_hw=arguments.canvas,
         dtype=arguments.dtype,
     )
-    encoded = to_stablehlo(program, batch=arguments.batch, platforms=arguments.platforms)
+    if arguments.format == "onnx":
+        from sor_jax.export.onnx_file import to_onnx
+
+        encoded = to_onnx(program, batch=arguments.batch)
+    else:
+        from sor_jax.export.stablehlo import to_stablehlo
+
+        encoded = to_stablehlo(program, batch=arguments.batch, platforms=arguments.platforms)
     write_whole(pathlib.Path(arguments.out), encoded)
     print(f"written: {arguments.out}, {len(encoded) / 1e6:.1f} MB")
     return 0

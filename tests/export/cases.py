@@ -30,23 +30,31 @@ def photographs(count=3, *, seed=0, canvas_hw=CANVAS):
     return images, sizes
 
 
-def predicted(config, variables, images, sizes):
-    """The outputs of an exported file, from the Detections of prediction as it is run."""
+def predictor(config, variables):
+    """call(images, sizes) -> an exported file's outputs, of prediction as it is run; compiled once.
+
+    The probabilities come from the logits, in float64.
+    """
     predict = jax.jit(build.build_predict(config, build.build_model(config)))
-    found = jax.device_get(predict(variables, Images(images, sizes, np.ones(len(images), bool))))
-    logit = np.asarray(found.rank_logit, np.float64)
-    odds = np.exp(logit - logit.max(-1, keepdims=True))
-    ranks = np.where(found.rank_class < 0, 0, found.rank_logit.shape[-1] - found.rank_class)
-    return {
-        "boxes": found.boxes.xyxy,
-        "scores": found.score,
-        "mask_scores": found.mask_score,
-        "masks": found.mask_prob,
-        "rank_probabilities": (odds / odds.sum(-1, keepdims=True))[..., ::-1],
-        "ranks": ranks,
-        "valid": found.boxes.valid,
-        "finite": found.finite,
-    }
+
+    def call(images, sizes):
+        valid = np.ones(len(images), bool)
+        found = jax.device_get(predict(variables, Images(images, sizes, valid)))
+        logit = np.asarray(found.rank_logit, np.float64)
+        odds = np.exp(logit - logit.max(-1, keepdims=True))
+        ranks = np.where(found.rank_class < 0, 0, logit.shape[-1] - found.rank_class)
+        return {
+            "boxes": found.boxes.xyxy,
+            "scores": found.score,
+            "mask_scores": found.mask_score,
+            "masks": found.mask_prob,
+            "rank_probabilities": (odds / odds.sum(-1, keepdims=True))[..., ::-1],
+            "ranks": ranks,
+            "valid": found.boxes.valid,
+            "finite": found.finite,
+        }
+
+    return call
 
 
 def assert_same(found, expected):

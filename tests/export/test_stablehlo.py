@@ -14,7 +14,7 @@ from sor_jax.checkpoints.exported import write_exported
 from sor_jax.config import flatten
 from sor_jax.export.program import OUTPUTS, build_program
 from sor_jax.export.stablehlo import to_stablehlo
-from tests.export.cases import DETECTORS, assert_same, photographs, predicted, small
+from tests.export.cases import DETECTORS, assert_same, photographs, predictor, small
 
 GUIDE = pathlib.Path(__file__).parents[2] / "docs" / "export.md"
 WITHOUT_US = """
@@ -51,7 +51,7 @@ def test_the_guides_lines_run_it_in_a_process_without_this_project(folder, tmp_p
     code = WITHOUT_US + of_the_guide("python", "deserialize") + SAVE
     subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
     with np.load(tmp_path / "found.npz") as found:
-        expected = predicted(*small(), images, sizes)
+        expected = predictor(*small())(images, sizes)
         assert expected["valid"].any() and (expected["ranks"] == 1).any()
         assert_same(dict(found), expected)
         assert set(found) == set(OUTPUTS)
@@ -63,9 +63,10 @@ def test_an_open_batch_and_all_platforms(detector):
     program = build_program(variables, config)
     encoded = to_stablehlo(program, batch=None, platforms=("cpu", "cuda", "tpu"))
     call = jax.export.deserialize(bytearray(encoded)).call
+    predict = predictor(config, variables)
     for count in (1, 3):
         images, sizes = photographs(count)
-        assert_same(call(images, sizes), predicted(config, variables, images, sizes))
+        assert_same(call(images, sizes), predict(images, sizes))
 
 
 def test_a_filler_has_no_objects_and_another_canvas_has_its_own_shape():
