@@ -92,6 +92,8 @@ class FrozenBatchNorm(nn.Module):
     Its arrays live in the collection "frozen", outside "params": they come from a checkpoint and
     are never trained. Without one they are the identity.
 
+    It computes in float32, whatever it is given.
+
     Attributes:
       dtype: of the result.
       epsilon: what the variance is raised by.
@@ -109,7 +111,7 @@ class FrozenBatchNorm(nn.Module):
         mean = self.variable("frozen", "mean", jnp.zeros, shape).value
         var = self.variable("frozen", "var", jnp.ones, shape).value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor.astype(self.dtype) + (bias - mean * factor).astype(self.dtype)
+        return (x.astype(jnp.float32) * factor + (bias - mean * factor)).astype(self.dtype)
 
 
 class GroupNorm(nn.Module):

@@ -8,6 +8,7 @@ from absl import logging
 
 from sor_jax import build
 from sor_jax.models.fcos import FcosHead
+from sor_jax.models.layers import EPSILON, FrozenBatchNorm
 from sor_jax.models.mask_head import MaskIouHead
 from sor_jax.models.ranking import RankingHead
 from sor_jax.models.rcnn_heads import BoxHead, RpnHead
@@ -55,6 +56,18 @@ def test_outputs_are_finer_than_bfloat16():
         nonzero = value[value != 0]
         coarse = np.asarray(jnp.asarray(nonzero).astype(BF16).astype(jnp.float32))
         assert nonzero.size and np.mean(coarse != nonzero) > 0.9, name
+
+
+def test_a_frozen_norm_rounds_once():
+    """By a mean that is large beside the deviation, where bfloat16 would lose the difference."""
+    x = (normal(4, 7, 16) + 30).astype(BF16)
+    frozen = {"mean": jnp.full(16, 30.0), "var": jnp.full(16, 0.5)}
+    frozen |= {"scale": jnp.full(16, 1.5), "bias": jnp.full(16, 0.25)}
+    found = FrozenBatchNorm(BF16).apply({"frozen": frozen}, x)
+    assert found.dtype == BF16
+    expected = (np.asarray(x, np.float64) - 30) / np.sqrt(0.5 + EPSILON) * 1.5 + 0.25
+    # Half of bfloat16's step, 2^-8 of the value at most, and float32's rounding of 30 * factor.
+    np.testing.assert_allclose(np.asarray(found, np.float64), expected, rtol=2**-8, atol=2e-5)
 
 
 def test_pooled_coordinates_are_those_of_float32():
