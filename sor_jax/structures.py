@@ -3,11 +3,12 @@
 Axes, in this order everywhere:
   B images | H W C a map (NHWC) | P points of all pyramid levels, fine to coarse, row-major
   A anchors, likewise | M ground-truth objects | E edges of an object's outline | N detections
-  R regions of interest | S side of a pooled region | D width of a visual token | K = 5 rank classes
+  R regions of interest | S side of a pooled region | D width of a visual token | K rank classes
 
 Boxes are x0 y0 x1 y1 in pixels of the network's input, float32. Coordinates are continuous: pixel
-(row i, column j) covers [j, j + 1) x [i, i + 1). Rank class 4 is the most salient object and
-class 0 the fifth; people are shown rank = 5 - class. What lies in a padded slot means nothing.
+(row i, column j) covers [j, j + 1) x [i, i + 1). Rank class K - 1 is the most salient
+object, class 0 the K-th; people are shown rank = K - class. K is 5 unless config.model.num_ranks
+says otherwise. What lies in a padded slot means nothing.
 """
 
 import flax.struct
@@ -39,7 +40,7 @@ class GroundTruth:
     """The objects of each image that are to be found; all others are background."""
 
     boxes: Boxes  # [B, M]
-    rank_class: jax.Array  # i32[B, M] 4 = most salient .. 0 = fifth, NO_RANK = not known
+    rank_class: jax.Array  # i32[B, M] K - 1 = most salient .. 0, NO_RANK = not known
     masks: jax.Array  # u8[B, M, H, W] 0 or 1, in network-input pixels
     polygons: Polygons  # [B, M] an object without edges is known by its mask alone; E may be 0
     has_mask: jax.Array | None = None  # bool[B, M] False = a box and no mask; None = all have one
@@ -112,5 +113,5 @@ class Detections:
     mask_score: jax.Array  # f32[B, N] box score * predicted mask IoU
     mask_prob: jax.Array  # f32[B, N, 28, 28] probabilities over the box
     rank_logit: jax.Array  # f32[B, N, K]
-    rank_class: jax.Array  # i32[B, N] 4 = most salient .. 0, NO_RANK = none
+    rank_class: jax.Array  # i32[B, N] K - 1 = most salient .. 0, NO_RANK = none
     finite: jax.Array  # bool[B] whether all raw outputs of the detector were; if not, read nothing

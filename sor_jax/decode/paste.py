@@ -23,7 +23,7 @@ class PhotoDetections(NamedTuple):
     score: np.ndarray  # f32[p] box score, 0..1
     mask_score: np.ndarray  # f32[p] box score * predicted mask IoU
     mask_prob: np.ndarray  # f32[p, S, S] probabilities over the box
-    rank_class: np.ndarray  # i32[p] 4 = most salient .. 0, NO_RANK = none
+    rank_class: np.ndarray  # i32[p] K - 1 = most salient .. 0, NO_RANK = none
     rank_prob: np.ndarray  # f64[p, K] probability of each rank class, a row sums to 1
 
     def masks(self, which: Sequence[int] | np.ndarray) -> np.ndarray:

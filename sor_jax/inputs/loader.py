@@ -7,7 +7,7 @@ most edges that an object's polygons may have. Evaluation needs the first three 
   valid bool[B]             False = an empty image that completes the batch
   gt_boxes f32[B, M, 4]     x0 y0 x1 y1 in pixels of the input
   gt_valid bool[B, M]       False = padding
-  gt_rank_class i32[B, M]   4 = most salient .. 0 = fifth, -1 = not known
+  gt_rank_class i32[B, M]   K - 1 = most salient .. 0, -1 = not known
   gt_masks u8[B, M, H, W]   0 or 1
   gt_has_mask bool[B, M]    False = the object is known by its box alone
   gt_edges f32[B, M, E, 4]  x0 y0 x1 y1 of its polygons; an object with none is an RLE or over E

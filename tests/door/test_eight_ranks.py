@@ -7,6 +7,7 @@ import pytest
 
 import sor_jax
 from sor_jax.checkpoints.exported import write_exported
+from sor_jax.checkpoints.weights import init_variables_from, save_variables
 from sor_jax.config import flatten
 from sor_jax.web import show
 from tests.door.models import CARD, photograph
@@ -54,3 +55,9 @@ def test_top_reaches_to_eight(folder):
     assert sor_jax.load(folder, top=7).top == 7
     with pytest.raises(ValueError, match=r"top is 9.*1\.\.8"):
         sor_jax.load(folder, top=9)
+
+
+def test_weights_of_five_ranks_are_refused_by_the_name_of_the_layer(tmp_path):
+    save_variables(tmp_path / "five", small_network()[2])
+    with pytest.raises(ValueError, match=r"ranking/rank/(kernel|bias)"):
+        init_variables_from(tmp_path / "five", small_network(num_ranks=8)[2])
