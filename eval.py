@@ -87,14 +87,16 @@ def main(argv):
 def score_maps(folder, out):
     """Scores the maps of a folder; jax is not needed."""
     from sor_jax.config import validate
-    from sor_jax.datasets.source import open_split
+    from sor_jax.datasets.source import open_split, protocol
     from sor_jax.evaluation.maps import evaluate_maps
     from sor_jax.metrics.scoreboard import table
 
-    source = open_split(validate(_CONFIG.value), _SPLIT.value)
+    config = validate(_CONFIG.value)
+    source = open_split(config, _SPLIT.value)
     metrics = evaluate_maps(source, folder, kind=_KIND.value, out_dir=out)
     counts = "{maps_scored} maps scored, {maps_missing} missing, {maps_unreadable} unreadable"
     print(counts.format(**metrics), table(metrics), sep="\n")
+    print(f"protocol: {protocol(config.data.name)}")
 
 
 if __name__ == "__main__":

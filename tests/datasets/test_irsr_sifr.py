@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sor_jax.datasets.caches import caches
 from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.source import open_source
 from sor_jax.evaluation.truth import truth_of
@@ -279,3 +280,14 @@ def test_the_look_at_a_data_set_knows_it(tmp_path, name):
     assert done.returncode == 0, done.stderr
     spread = "1 with 1, 1 with 2, 1 with 7" + (", 1 with 9" if name == "sifr" else "")
     assert spread in done.stdout
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_cache_knows_who_uses_it(tmp_path, name):
+    root = WRITERS[name](tmp_path / name)
+    opened(name, root, tmp_path)
+    (found,) = caches(tmp_path / "cache")
+    assert found.used_by == (str(root),) and not found.why_not
+    next(root.rglob("rgb/*1.jpg")).write_bytes(assr_tree.jpeg(assr_tree.photograph("another")))
+    (found,) = caches(tmp_path / "cache")
+    assert "has changed" in found.why_not
