@@ -1,5 +1,5 @@
-# make venv | demo | weights | test | test-fast | test-web | test-slow | lint. A second run installs
-# nothing.
+# make venv | demo | weights | browser | test | test-fast | test-web | test-slow | lint. A second run
+# installs nothing.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,7 +8,7 @@ export PYTHONPATH := .
 # Huge pages for large arrays, where the system leaves the choice to programs.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: venv demo weights check-weights test test-fast test-web test-slow lint clean
+.PHONY: venv demo weights check-weights browser test test-fast test-web test-slow lint clean
 
 venv: $(VENV)/.run-time
 $(VENV)/.run-time: requirements.txt
@@ -60,8 +60,20 @@ test: $(VENV)/.tests
 test-fast: $(VENV)/.tests
 	$(PYTEST) tests/ops tests/losses tests/targets tests/decode tests/metrics tests/models
 
-# The page in a headless browser. Debian's chromium is installed where that is allowed; without it,
-# and without Gradio, these tests are skipped and say so.
+# examples/browser with its model, for any file server: build/browser. Takes Node and npm.
+PAGE := examples/browser
+MODEL ?= lite0
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+browser: $(PAGE)/node_modules/.package-lock.json $(VENV)/.tests
+	$(BIN)/python -m sor_jax export $(MODEL) --format onnx --out build/$(MODEL).onnx
+	node $(PAGE)/build.mjs build/$(MODEL).onnx build/browser
+
+# The pages in a headless browser, that of examples/browser where `make browser` has built it.
+# Debian's chromium is installed where that is allowed; what lacks it, or Gradio, is skipped and
+# says so.
 $(VENV)/.web: tests/web/requirements.txt $(VENV)/.tests
 	$(BIN)/python -m pip install --quiet -r tests/web/requirements.txt
 	touch $@
