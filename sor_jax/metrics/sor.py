@@ -19,10 +19,6 @@ def greys_of_classes(num_ranks: int = NUM_RANKS) -> tuple[int, ...]:
     return tuple(255 * (rank + num_ranks + 1) // (2 * num_ranks) for rank in range(num_ranks))
 
 
-GREY_OF_CLASS = greys_of_classes()
-"""153 178 204 229 255, of five ranks."""
-
-
 def paint(masks: np.ndarray, greys: np.ndarray) -> np.ndarray:
     """u8[h, w]: masks bool[n, h, w] in greys i[n] on 0, smaller ones on top, equal ones the later.
 

@@ -13,7 +13,8 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.build import build_model, build_objective
 from sor_jax.convert.families import ORIGINALS
-from sor_jax.convert.torch import variables_from_torch, variables_to_torch
+from sor_jax.convert.fit import fit
+from sor_jax.convert.torch import variables_to_torch
 from sor_jax.datasets.masks import to_parts
 from sor_jax.datasets.record import Record
 from sor_jax.distributed.sharding import make_mesh, put
@@ -72,7 +73,7 @@ def shapes(model):
 def variables(model, seed):
     """The made-up checkpoint, brought in."""
     arrays = golden.weights(model, seed)
-    return jax.device_put(variables_from_torch(arrays, shapes(model), family=family(model)))
+    return jax.device_put(fit(arrays, family(model), shapes(model)).variables())
 
 
 def batch(seed, objects=()):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from sor_jax.metrics.sor import GREY_OF_CLASS, rank_map
+from sor_jax.metrics.sor import greys_of_classes, rank_map
 from tests.parity import golden, raw
 
 REACH = 4  # pixels to either side of an outline that smoothing may change
@@ -57,7 +57,7 @@ def test_outlines_move_the_mean_error(drawn):
     """By .045 where masks are ragged, by .015 where they are not; ours has one grey an object."""
     for theirs, masks, rank_class in drawn:
         ours = rank_map(masks, rank_class)
-        assert set(np.unique(ours)) <= {0, *GREY_OF_CLASS}
+        assert set(np.unique(ours)) <= {0, *greys_of_classes()}
         assert len(np.unique(theirs)) > 100
         raggedness = near_outlines(masks, rank_class).mean()
         apart = np.abs(ours.astype(float) - theirs).mean() / 255
