@@ -16,8 +16,8 @@ def parse_aspect(aspect: str | float | tuple[float, float]) -> float:
         elif isinstance(aspect, int | float):
             value = float(aspect)
         else:
-            width, height = aspect
-            value = width / height
+            across, down = aspect
+            value = across / down
         if not 0.01 <= value <= 100:
             raise ValueError
     except (ValueError, TypeError, ZeroDivisionError):

@@ -167,6 +167,6 @@ def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:
 
 
 @functools.cache
-def label_font(size: int) -> ImageFont.FreeTypeFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font of all pictures."""
     return ImageFont.load_default(size)

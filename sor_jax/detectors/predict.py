@@ -65,7 +65,7 @@ class Predictor:
         return Detections(
             boxes=found.boxes,
             score=found.score,
-            mask_score=found.score * outputs.mask_iou,
+            mask_score=found.score * outputs.mask_iou,  # type: ignore[operator]
             mask_prob=jax.nn.sigmoid(outputs.mask_logit),
             rank_logit=outputs.rank_logit,
             rank_class=assign(outputs.rank_logit, found.boxes.valid),

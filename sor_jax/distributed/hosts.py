@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -84,7 +85,7 @@ class Sum:
             out_shardings=replicated(mesh),
         )
 
-    def __call__(self, numbers: dict[str, float]) -> dict[str, jax.Array | float]:
+    def __call__(self, numbers: dict[str, float]) -> Mapping[str, jax.Array | float]:
         """The sums under the same names; every process has to call, with the same names."""
         if is_alone():
             return numbers

@@ -80,7 +80,7 @@ def pad_record(
         if is_cut[slot]:
             continue
         parts = [transforms.resize_points(p, photo_hw, resized_hw) for p in record.polygons[index]]
-        parts = [part - np.float32([left, top]) for part in parts] if view else parts
+        parts = [part - np.array([left, top], np.float32) for part in parts] if view else parts
         parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
         _write_outline(padded, slot, *edges_of(parts))
     return padded
@@ -90,7 +90,7 @@ def _cut(boxes: np.ndarray, masks: np.ndarray, has_mask: np.ndarray, view: View)
     """Which objects a view shows, their boxes and masks in it, and which of them it cuts."""
     before = np.count_nonzero(masks, axis=(1, 2))
     masks = masks[:, view.top : view.top + view.hw[0], view.left : view.left + view.hw[1]]
-    boxes = boxes - np.float32([view.left, view.top] * 2)
+    boxes = boxes - np.array([view.left, view.top] * 2, np.float32)
     inside = np.clip(boxes, 0, np.float32([view.hw[1], view.hw[0]] * 2))
     areas = [np.prod(np.maximum(one[:, 2:] - one[:, :2], 0), axis=1) for one in (inside, boxes)]
     seen = np.where(has_mask, visible(masks, before), is_enough(*areas))
@@ -117,7 +117,7 @@ def empty_image(
 
     Without `max_objects` it has no ground truth.
     """
-    images = {
+    images: dict[str, np.ndarray] = {
         "image": np.zeros((*canvas_hw, 3), np.uint8),
         "valid_hw": np.array(canvas_hw, np.int32),
         "valid": np.array(False),

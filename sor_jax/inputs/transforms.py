@@ -10,10 +10,11 @@ from PIL import Image
 def fitted_hw(photo_hw: tuple[int, int], inside_hw: tuple[int, int]) -> tuple[int, int]:
     """The largest size inside `inside_hw` that keeps the aspect, a side being int(side + 0.5)."""
     scale = min(inside_hw[0] / photo_hw[0], inside_hw[1] / photo_hw[1])
-    return tuple(
+    height, width = (
         min(max(int(side * scale + 0.5), 1), most)
         for side, most in zip(photo_hw, inside_hw, strict=True)
     )
+    return height, width
 
 
 def resize_image(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:

@@ -28,7 +28,7 @@ class Truth(NamedTuple):
     @property
     def has_mask(self) -> np.ndarray:
         """bool[n]: False where an object is known by its box alone."""
-        return self.masks.any(axis=(1, 2))
+        return np.asarray(self.masks.any(axis=(1, 2)))
 
     def of(self, kept: np.ndarray) -> "Truth":
         """Some of the objects, by index."""

@@ -91,7 +91,7 @@ class _Loop:
         self._at_start, self._metric = config.eval.at_start, config.eval.best_metric
         self._learning_rate, self._epochs = build_schedule(config), experiment.epochs
         left_out = experiment.records_left_out
-        self._left_out = {LEFT_OUT: left_out} if left_out else {}
+        self._left_out: dict[str, float | int] = {LEFT_OUT: left_out} if left_out else {}
         self._checkpoints = Checkpoints(workdir, best_metric=self._metric)
         stack.callback(self._checkpoints.close)
         mesh = make_mesh()

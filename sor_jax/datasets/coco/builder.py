@@ -56,8 +56,10 @@ class CocoFolder:
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split."""
-        photographs = {f"image/{name}": image.path for name, image in self._images.items()}
-        return photographs | {"objects": files.annotation_file(self.root, self.split)}
+        found = {f"image/{name}": image.path for name, image in self._images.items()}
+        if objects := files.annotation_file(self.root, self.split):
+            found["objects"] = objects
+        return found
 
     def read(self) -> None:
         """Has happened: the ids come with the objects."""

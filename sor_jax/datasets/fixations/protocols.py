@@ -93,7 +93,8 @@ def score(protocol: str, evidence: Evidence) -> np.ndarray:
         return _count(evidence).astype(np.float64)
     if protocol == "duration":
         return _per_object(evidence, evidence.looks.duration)
-    return evidence.peak if protocol == "density_peak" else evidence.mean
+    values = evidence.peak if protocol == "density_peak" else evidence.mean
+    return np.asarray(values)
 
 
 def rank_values(protocol: str, evidence: Evidence) -> np.ndarray:

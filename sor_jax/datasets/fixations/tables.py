@@ -5,6 +5,7 @@ import csv
 import math
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def _read_rows(path: pathlib.Path) -> list[dict]:
 
 
 def _row(fields: dict, path: pathlib.Path, number: int) -> dict:
-    row = {"image": image_id_of(fields["image"])}
+    row: dict[str, Any] = {"image": image_id_of(fields["image"])}
     if "person" in fields:
         row["person"] = fields["person"]
     for name, value in row.items():

@@ -58,7 +58,9 @@ def draw(seed: int, split: str, index: int, *, image_hw: tuple[int, int]) -> Sce
     for num_things in range(int(rng.choice(counts, p=shares)), 1, -1):
         for _ in range(_LAYOUTS):
             layout = random_layout(rng, num_things=num_things, aspect=width / height)
-            scene = layout and _coloured_scene(rng, layout, image_hw)
+            if layout is None:
+                continue
+            scene = _coloured_scene(rng, layout, image_hw)
             if scene is not None:
                 return scene
     raise RuntimeError(f"no scene of {image_hw} found for seed {seed}, {split} {index}")

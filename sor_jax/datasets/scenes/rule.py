@@ -113,7 +113,8 @@ def _rivalry(measures, colour):
 
 def score(terms: dict[str, np.ndarray], weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
     """f64[n]: the weighted sum of the terms that have a weight."""
-    return sum(weight * terms[name] for name, weight in weights.items())
+    weighted = (weight * terms[name] for name, weight in weights.items())
+    return sum(weighted, start=np.zeros(()))
 
 
 def rank_order(scores: np.ndarray) -> np.ndarray:
