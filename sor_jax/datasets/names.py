@@ -4,6 +4,7 @@ import collections
 import functools
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from sor_jax.datasets.images import SUFFIXES
@@ -14,12 +15,12 @@ _NUMBER = re.compile(r"0*(\d+)(\.0*)?")
 def canonical(name) -> str:
     """What is left of an id without an image file's ending, leading zeros and ".0".
 
-    Ids are text, or numbers as JSON and tables have them (100, 100.0). Raises ValueError for
-    anything else.
+    Letters are composed (NFC): some systems store an accent as a letter of its own. Ids are text,
+    or numbers as JSON and tables have them (100, 100.0). Raises ValueError for anything else.
     """
     if isinstance(name, bool) or not isinstance(name, str | int | float):
         raise ValueError(f"an image id is {name!r}; expected text or a number")
-    name = without_suffix(str(name).strip())
+    name = without_suffix(unicodedata.normalize("NFC", str(name)).strip())
     number = _NUMBER.fullmatch(name)
     return number[1] if number else name
 

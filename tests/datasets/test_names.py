@@ -93,6 +93,17 @@ def test_photographs_of_other_endings(tmp_path, suffix):
     np.testing.assert_array_equal(records[-1].image, pixels)
 
 
+def test_an_accent_may_be_stored_apart_from_its_letter(tmp_path):
+    root = tmp_path / "files"
+    assr_tree.write_split(root, "train")
+    for name in ("train_images.txt", "obj_seg_data_train.json"):  # composed in the lists
+        (root / name).write_text((root / name).read_text().replace("two", "tw\u00f6"))
+    for path in [*root.rglob("two.*")]:  # and apart in the folders
+        path.rename(path.with_stem("two\u0308"))
+    source = opened(root, tmp_path)
+    assert "tw\u00f6" in [source[index].image_id for index in range(len(source))]
+
+
 def test_what_lies_there_instead_is_said(tmp_path):
     root = tmp_path / "files"
     assr_tree.write_split(root, "train")

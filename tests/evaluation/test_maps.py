@@ -205,3 +205,10 @@ def test_the_script_scores_maps_without_jax(tmp_path):
     assert "SOR 1.000 (2 images)" in done.stdout
     assert done.stdout.endswith("False\n")
     assert (tmp_path / "out/metrics.json").is_file()
+
+
+def test_an_accent_may_be_stored_apart_from_its_letter(tmp_path):
+    for mine, theirs in (("t\u00f6", "to\u0308"), ("to\u0308", "t\u00f6")):
+        folder = write(tmp_path / ascii(mine), [dataclasses.replace(RECORDS[0], image_id=theirs)])
+        named = dataclasses.replace(RECORDS[0], image_id=mine)
+        assert evaluate_maps([named], folder)["maps_scored"] == 1
