@@ -3,7 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.inputs.outline import edges_of
+from sor_jax.inputs.transforms import edges_of
 
 KINDS = ("any", "whole", "fifths", "tenths", "star")
 

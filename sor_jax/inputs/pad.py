@@ -6,7 +6,6 @@ from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.record import NO_RANK, Record, target_indices
 from sor_jax.inputs import transforms
 from sor_jax.inputs.augment import View, bounds, is_enough, visible, whole_view
-from sor_jax.inputs.outline import edges_of
 
 
 def pad_image(photograph: np.ndarray, *, canvas_hw: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -82,7 +81,7 @@ def pad_record(
         parts = [transforms.resize_points(p, photo_hw, resized_hw) for p in record.polygons[index]]
         parts = [part - np.array([left, top], np.float32) for part in parts] if view else parts
         parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
-        _write_outline(padded, slot, *edges_of(parts))
+        _write_outline(padded, slot, *transforms.edges_of(parts))
     return padded
 
 

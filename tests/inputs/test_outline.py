@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sor_jax.inputs.outline import edges_of
+from sor_jax.inputs.transforms import edges_of
 from tests.polygons import shoelace
 
 TRIANGLE = np.float32([[0, 0], [4, 0], [0, 3]])
