@@ -26,6 +26,7 @@ from sor_jax.checkpoints.saved import (
     steps_in,
     write_manifest,
 )
+from sor_jax.commands import message
 from sor_jax.distributed.hosts import barrier, is_alone, is_primary
 
 ASIDE = "damaged"
@@ -102,8 +103,8 @@ class Checkpoints:
             last = self.last_step
             intact = f"{self.folder(last)} is intact" if last else "there is none before it"
             raise OSError(
-                f"step {step} cannot be saved in {self._workdir / FOLDER}: {error}. {intact}; "
-                "make room and give the same command again"
+                f"step {step} cannot be saved in {self._workdir / FOLDER}: {message(error)}. "
+                f"{intact}; make room there and give the same command again"
             ) from None
 
     def restore(self, abstract: Any, data: DataPosition) -> Any:

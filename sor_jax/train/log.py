@@ -12,6 +12,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
+from sor_jax.commands import message
 from sor_jax.distributed.hosts import duration
 from sor_jax.files import read_records, write_whole
 from sor_jax.train.meter import EXAMPLES, RECORDS, SKIPPED
@@ -63,8 +64,8 @@ class MetricsLog:
         except OSError as error:
             self._failed = True
             raise OSError(
-                f"{self._path} or tensorboard/ beside it cannot be written: {error}. The last "
-                "checkpoint is intact; make room and give the same command again"
+                f"{self._path} or tensorboard/ beside it cannot be written: {message(error)}. The "
+                "last checkpoint is intact; make room and give the same command again"
             ) from None
         self.records.append(record)
 
