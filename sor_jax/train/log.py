@@ -180,7 +180,7 @@ def closing_lines(
       done: steps done of `steps`.
       checkpoints: of the workdir.
       totals: counts since the first step, under the log's names.
-      metric: config.eval.best_metric.
+      metric: config.eval.best_metric, "" where no checkpoint is chosen by one.
     """
     last = checkpoints.last_step
     saved = f"saved in {checkpoints.folder(last)}" if last else "nothing to save yet"
@@ -190,10 +190,10 @@ def closing_lines(
     else:
         ending = f"all {steps} steps are done, {saved}"
         best = checkpoints.best_step
-        after = f"best by {metric}: {f'step {best}' if best else 'none'}"
+        after = f"best by {metric}: {f'step {best}' if best else 'none'}" if metric else ""
     counted = [f"{totals.get(EXAMPLES, 0):,} images seen"]
     counted += [f"{totals[name]} {what}" for name, what in _TOLD if totals.get(name)]
-    return f"{ending}\n{', '.join(counted)}; {after}"
+    return f"{ending}\n{', '.join(counted)}{'; ' if after else ''}{after}"
 
 
 def _line(record: dict) -> str:
