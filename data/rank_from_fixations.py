@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -29,6 +30,8 @@ from sor_jax.datasets.fixations.ranking import Inputs, rank_photographs
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
 from sor_jax.decode.paste import PhotoDetections, paste_crop
 from sor_jax.photograph import read_photograph
+
+_SAME = 0.5  # IoU of two masks of one thing
 
 
 def main():
@@ -89,14 +92,21 @@ def _photographs(args) -> tuple[list[Photograph], Detect | None]:
 
 
 def _as_objects(found: PhotoDetections) -> list[dict]:
-    """Detections as ASSR's files have objects, each in the box of its mask, if it has a pixel."""
-    objects = []
+    """Detections as ASSR's files have objects, each in the box of its mask, if it has a pixel.
+
+    Of two whose masks overlap by an IoU above _SAME the one of higher score is taken: a model may
+    find a thing twice, in boxes that differ.
+    """
+    objects, taken = [], []
     for prob, box in zip(found.mask_prob, found.xyxy, strict=True):
         crop = paste_crop(prob, box, found.photo_hw)
         rows, columns = (np.flatnonzero(crop.pixels.any(axis=axis)) for axis in (1, 0))
         if not len(rows):
             continue
         encoded = crop.encode(found.photo_hw)
+        if taken and coco_mask.iou([encoded], taken, [0] * len(taken)).max() > _SAME:
+            continue
+        taken.append(encoded)
         mask = {"size": encoded["size"], "counts": encoded["counts"].decode()}
         start = [crop.left + columns[0], crop.top + rows[0]]
         end = [crop.left + columns[-1] + 1, crop.top + rows[-1] + 1]
