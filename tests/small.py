@@ -31,6 +31,26 @@ def small_config():
     return config
 
 
+_CONFIG_FILE = """
+from tests.small import {base}
+
+def get_config():
+    config = {base}()
+    config.data.update(canvas_hw=(64, 64), num_workers=1, cache_dir={cache!r})
+    config.data.num_scenes.update(train=12, val={images}, test={images})
+    config.train.update(log_every=1, checkpoint_every=0, **{train!r})
+    config.eval.update(max_images={images}, batch_size=2, best_metric="mae")
+    return config
+"""
+
+
+def write_config(file, *, images, base="small_config", **train):
+    """A config's file for the scripts: drawn scenes, so many evaluated, config.train's fields."""
+    cache = str(file.parent / "cache")
+    file.write_text(_CONFIG_FILE.format(base=base, cache=cache, images=images, train=train))
+    return file
+
+
 @functools.lru_cache
 def small_network(mask_channel=False, num_ranks=5, **ranking):
     """(config, model, variables) whose detector finds something before any training."""

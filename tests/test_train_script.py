@@ -11,25 +11,16 @@ import sys
 import pytest
 
 from sor_jax.metrics.scoreboard import Scoreboard
+from tests.small import write_config
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
-CONFIG = """
-from tests.small import small_config
-
-def get_config():
-    config = small_config()
-    config.data.update(canvas_hw=(64, 64), num_workers=1, cache_dir={cache!r})
-    config.data.num_scenes.update(train=12, val=4, test=4)
-    config.train.update(steps=2, batch_size=2, log_every=1, eval_every=0, checkpoint_every=0)
-    config.eval.update(max_images=3, batch_size=2, best_metric="mae")
-    return config
-"""
+SCENES = {"images": 3, "steps": 2, "batch_size": 2, "eval_every": 0}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
-    (folder / "small.py").write_text(CONFIG.format(cache=str(folder / "cache")))
+    write_config(folder / "small.py", **SCENES)
     return folder
 
 
@@ -78,8 +69,7 @@ def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
 
 @pytest.mark.slow
 def test_mask_rcnn_trains_and_is_scored(folder):
-    config = CONFIG.format(cache=str(folder / "cache")).replace("small_config", "small_rcnn_config")
-    (folder / "rcnn.py").write_text(config)
+    write_config(folder / "rcnn.py", base="small_rcnn_config", **SCENES)
     workdir = folder / "rcnn"
     code, output = finish(start(folder, f"--config={folder}/rcnn.py", f"--workdir={workdir}"))
     assert code == 0, output

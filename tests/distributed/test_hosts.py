@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from sor_jax.distributed import cluster
+from tests.small import write_config
 from tests.train.test_loop import numbers
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -80,24 +81,10 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
     assert "processes was 2, now 1" in output
 
 
-CONFIG = """
-from tests.small import small_config
-
-def get_config():
-    config = small_config()
-    config.data.update(canvas_hw=(64, 64), num_workers=1, cache_dir={cache!r})
-    config.data.num_scenes.update(train=12, val=5, test=5)
-    config.train.update(steps=4, batch_size=3, log_every=1, eval_every=2, checkpoint_every=0)
-    config.eval.update(max_images=5, batch_size=2, best_metric="mae")
-    return config
-"""
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
-    (folder / "small.py").write_text(CONFIG.format(cache=str(folder / "cache")))
-    return folder / "small.py"
+    return write_config(folder / "small.py", images=5, steps=4, batch_size=3, eval_every=2)
 
 
 def script(config, workdir, *flags):
