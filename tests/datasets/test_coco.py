@@ -207,6 +207,21 @@ def test_there_and_back(tmp_path):
         np.testing.assert_array_equal(rank_classes(a.rank_order), rank_classes(b.rank_order))
 
 
+def test_a_rank_among_the_attributes_of_a_labelling_tool(tmp_path):
+    """As CVAT has it: {"attributes": {"occluded": false, "rank": 2}}."""
+    plain, nested = coco_of(), coco_of()
+    for one in nested["annotations"]:
+        one["attributes"] = {"occluded": False, "place": one.pop("salience")}
+    del nested["annotations"][2]["attributes"]["place"]  # of an object without a rank
+    first = opened(write(tmp_path / "plain", plain), tmp_path)
+    root = write(tmp_path / "nested", nested)
+    second = opened(root, tmp_path, rank_field="attributes.place")
+    for index in range(4):
+        np.testing.assert_array_equal(first[index].rank_order, second[index].rank_order)
+    with pytest.raises(ValueError, match="attributes.occluded, attributes.place, bbox"):
+        opened(root, tmp_path, rank_field="attributes.rank")
+
+
 def test_of_eight_ranks_seven_objects_keep_theirs(tmp_path):
     boxes = [(3 * i, 2, 3 * i + 3, 9) for i in range(9)]
     content = {

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco import files
@@ -22,7 +23,8 @@ class CocoFolder:
     Args:
       root: the folder, see sor_jax.datasets.coco.files.
       split: train, val or test.
-      rank_field: the field of an annotation that holds its rank; "" for a set without ranks.
+      rank_field: the field of an annotation that holds its rank, "attributes.rank" one inside of
+        another; "" for a set without ranks.
       rank_values: "places" (1 = most salient) or "scores" (larger = more salient).
       num_ranks: so many objects of a photograph at most have a rank.
     """
@@ -50,7 +52,8 @@ class CocoFolder:
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
         self._masks = has_masks(one for image in images for one in image.annotations)
-        fields = {name for image in images for entry in image.annotations for name in entry}
+        entries = (entry for image in images for entry in image.annotations)
+        fields = {name for entry in entries for name in _names(entry)}
         if rank_field and rank_field not in fields:
             _check_rank_field(self.root, rank_field)
 
@@ -69,7 +72,7 @@ class CocoFolder:
         image, ranks = self._images[image_id], None
         where = str(files.annotation_file(self.root, self.split))
         if self._rank_field:
-            values = [entry.get(self._rank_field) for entry in image.annotations]
+            values = [_value(entry, self._rank_field) for entry in image.annotations]
             try:
                 ranks = rank_order(values, self._rank_values, self._rank_field, self._num_ranks)
                 ranks = ranks.tolist()
@@ -102,6 +105,22 @@ def builder(
     return open_folder(Coco, folder, cache_dir=cache_dir, on_error=on_error)
 
 
+def _names(entry: dict) -> Iterator[str]:
+    """The fields of an annotation, and those inside of them as "attributes.rank"."""
+    for name, value in entry.items():
+        yield name
+        if isinstance(value, dict) and name != "segmentation":
+            yield from (f"{name}.{inner}" for inner in value)
+
+
+def _value(entry: dict, name: str):
+    """What a field holds, None where there is none."""
+    outer, _, inner = name.partition(".")
+    if name in entry or not isinstance(entry.get(outer), dict):
+        return entry.get(name)
+    return entry[outer].get(inner)
+
+
 def _check_rank_field(root: pathlib.Path, rank_field: str) -> None:
     """Raises ValueError where no annotation of any split has the field."""
     names = set()
@@ -110,7 +129,8 @@ def _check_rank_field(root: pathlib.Path, rank_field: str) -> None:
             with contextlib.suppress(
                 ValueError, OSError, KeyError, TypeError
             ):  # its own opening tells of it
-                names |= {name for entry in files.read_json(path)["annotations"] for name in entry}
+                entries = files.read_json(path)["annotations"]
+                names |= {name for entry in entries for name in _names(entry)}
     if rank_field not in names:
         raise ValueError(
             f"no annotation in {root} has the field {rank_field!r}; they have "
