@@ -99,11 +99,13 @@ def test_evaluate_checkpoint_writes_everything(trained, capsys):
     assert "images/s" not in printed.err  # the bar is for terminals
 
 
-def test_config_limits_the_images(trained, tmp_path):
+def test_config_limits_the_images_and_that_is_told(trained, tmp_path, capsys):
     config, workdir = trained
     config = config.copy_and_resolve_references()
     config.eval.max_images = 1
     assert evaluate_checkpoint(config, workdir, out_dir=tmp_path)["images"] == 1
+    assert json.loads((tmp_path / "metrics.json").read_text())["images_in_split"] == 3
+    assert "1 of 3 images" in (told := capsys.readouterr().out) and "max_images=0" in told
 
 
 def test_one_checkpoint_needs_an_out_dir(trained, tmp_path):

@@ -16,14 +16,16 @@ class EvalBatches:
     with `ground_truth` also the objects, for whoever shows them to the network.
 
     Attributes:
-      num_images: how many records there are, those of all processes.
+      num_images: how many records these are, those of all processes.
+      in_split: how many the split has.
       left_out: why records are missing: the reasons of their preparation, then those of the last
         reading by this process as far as it has come.
     """
 
     def __init__(self, config, split: str, *, ground_truth: bool = False):
         source = open_split(config, split)
-        self.num_images = min(len(source), config.eval.max_images or len(source))
+        self.in_split = len(source)
+        self.num_images = min(self.in_split, config.eval.max_images or self.in_split)
         self._unprepared = list(source.left_out)
         self.left_out = list(self._unprepared)
         mine = range(jax.process_index(), self.num_images, jax.process_count())

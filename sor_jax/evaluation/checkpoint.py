@@ -116,6 +116,7 @@ def evaluate_variables(
             summarize=is_primary(),
             targets=config.data.targets,
             facts=lambda: {
+                "images_in_split": batches.in_split,
                 "records_left_out": len(left_out),
                 "left_out": left_out,
                 "protocol": protocol(config.data.name),
@@ -124,6 +125,11 @@ def evaluate_variables(
         )
     say(table(metrics))
     say(f"protocol: {protocol(config.data.name)}")
+    if batches.num_images < batches.in_split:
+        say(
+            f"only the first {batches.num_images} of {batches.in_split} images, as "
+            "config.eval.max_images says; --config.eval.max_images=0 takes all"
+        )
     if left_out:
         say(f"{len(left_out)} records were left out, for instance {left_out[0]}")
     took = duration(time.perf_counter() - start)
