@@ -97,9 +97,8 @@ def is_mendable(error: BaseException) -> bool:
         return True  # a config without a field that is read; a GPU that is not there
     if not isinstance(error, _MENDABLE) or not frames or _is_library(frames[-1].filename):
         return False
-    return (frames[-1].line or "").startswith(
-        "raise"
-    )  # not by numpy's or Python's own C within a line
+    # Not by numpy's or Python's own C within a line.
+    return (frames[-1].line or "").startswith("raise")
 
 
 def print_error(error: BaseException) -> None:

@@ -26,7 +26,7 @@ from sor_jax.train.experiment import (
 from sor_jax.train.feed import BatchFeed
 from sor_jax.train.log import LEFT_OUT, MetricsLog, NoLog, closing_lines, training_line
 from sor_jax.train.meter import Meter
-from sor_jax.train.optimizer import build_optimizer, build_schedule
+from sor_jax.train.optimizer import build_optimizer, build_schedule, never_reached
 from sor_jax.train.periodic import PeriodicEvaluation, Trace
 from sor_jax.train.run import StopRequest, claim, record_environment
 from sor_jax.train.state import TrainState
@@ -57,6 +57,8 @@ def train_and_evaluate(
       The state after the last step done; its `step` is below config.train.steps if a signal came.
     """
     config = initial_config(validate(config), workdir)
+    for problem in never_reached(config):
+        say(f"note: {problem}")
     return fit(build_experiment(config), config, workdir, force=force)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,21 @@ def build_schedule(config) -> optax.Schedule:
         warmup_factor=optim.warmup_factor,
         milestones=tuple(optim.milestones),
     )
+
+
+def never_reached(config) -> Iterator[str]:
+    """What of the schedule lies behind the last step, as where somebody shortens a run."""
+    optim, steps = config.optim, config.train.steps
+    if optim.warmup_steps >= steps and optim.warmup_factor < 1:
+        yield (
+            f"config.optim.warmup_steps is {optim.warmup_steps} of {steps} steps: the learning "
+            f"rate never gets to {optim.learning_rate:g}"
+        )
+    elif optim.milestones and max(optim.milestones) >= steps:
+        yield (
+            f"config.optim.milestones are {tuple(optim.milestones)} of {steps} steps: the learning "
+            "rate does not drop at all of them"
+        )
 
 
 def build_optimizer(config) -> optax.GradientTransformation:

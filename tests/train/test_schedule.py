@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from sor_jax.train.optimizer import warmup_multistep
+from configs import base
+from sor_jax.train.optimizer import never_reached, warmup_multistep
 
 BASE = 1e-4
 
@@ -57,6 +58,17 @@ def test_a_milestone_within_the_warmup_counts_when_it_ends():
 def test_no_warmup_and_no_milestones_is_constant():
     schedule = warmup_multistep(0.3, warmup_steps=0, milestones=())
     np.testing.assert_allclose([schedule(0), schedule(10**6)], 0.3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "steps, named",
+    [(54_000, []), (50_000, ["milestones"]), (1001, ["milestones"]), (1000, ["warmup_steps"])],
+)
+def test_what_a_short_run_never_reaches_is_told(steps, named):
+    config = base.get_config()
+    config.train.steps = steps
+    told = list(never_reached(config))
+    assert [name in line for name, line in zip(named, told, strict=True)] == [True] * len(named)
 
 
 @pytest.mark.parametrize(
