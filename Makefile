@@ -71,9 +71,8 @@ browser: $(PAGE)/node_modules/.package-lock.json $(VENV)/.tests
 	$(BIN)/python -m sor_jax export $(MODEL) --format onnx --out build/$(MODEL).onnx
 	node $(PAGE)/build.mjs build/$(MODEL).onnx build/browser
 
-# The pages in a headless browser, that of examples/browser where `make browser` has built it.
-# Debian's chromium is installed where that is allowed; what lacks it, or Gradio, is skipped and
-# says so.
+# The pages in a headless browser; that of examples/browser where npm can build it. Debian's
+# chromium is installed where that is allowed; what lacks it, or Gradio, is skipped and says so.
 $(VENV)/.web: tests/web/requirements.txt $(VENV)/.tests
 	$(BIN)/python -m pip install --quiet -r tests/web/requirements.txt
 	touch $@
@@ -82,6 +81,7 @@ test-web: $(VENV)/.web
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium \
 	      >/dev/null; } || echo "chromium could not be installed"
+	@if command -v npm >/dev/null; then $(MAKE) browser; else echo "no npm: no page of its own"; fi
 	$(BIN)/python -m pytest -rs tests/web
 
 test-slow: $(VENV)/.tests

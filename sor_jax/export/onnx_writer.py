@@ -142,7 +142,7 @@ class Writer:
                 value = self.graph.add("Relu", rest, shape, dtype)
                 self._relus[value.name] = rest[0]
                 return value
-            if op == "Min" and rest[0].name in self._relus:
+            if op == "Min" and rest[0].name in self._relus and (known[0].known > 0).all():
                 limits = [of_array(np.float32(0)), of_array(known[0].known.reshape(()))]
                 return self.graph.add("Clip", [self._relus[rest[0].name], *limits], shape, dtype)
         return self.graph.add(op, values, shape, dtype, **attributes)

@@ -150,6 +150,16 @@ def test_many_slots_are_walked_in_chunks_and_none_may_be_filled(threshold, some)
     assert_same(run(images, sizes), expected)
 
 
+def test_a_network_that_overflows_says_so():
+    """onnxruntime's own Relu and Clip let what is no number through, too."""
+    config, variables = small()
+    params = jax.tree.map(lambda x: x, variables["params"])
+    params["backbone"] = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params["backbone"])
+    images, sizes = photographs(1)
+    program = build_program({**variables, "params": params}, config)
+    assert not session(to_onnx(program))(images, sizes)["finite"].any()
+
+
 def test_the_command_writes_one_file_that_says_what_it_is(tmp_path):
     config, variables = small()
     card = {"name": "tiny", "summary": "made-up numbers", "licence": "Apache-2.0"}
