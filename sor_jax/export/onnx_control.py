@@ -27,21 +27,31 @@ def _cond(writer, equation, values):
 
 @rule("scan")
 def _scan(writer, equation, values):
-    p = equation.params
+    p, jaxpr = equation.params, closed(equation.params["jaxpr"])
     if p["reverse"]:
         raise NotImplementedError("a loop from the end cannot be written as ONNX")
-    split = p["num_consts"], p["num_consts"] + p["num_carry"]
-    shared, start, rows = values[: split[0]], values[split[0] : split[1]], values[split[1] :]
+    # Rows have an axis more outside than inside. Not by the names of parameters: jax changes them.
+    inside = jaxpr.jaxpr.invars, jaxpr.jaxpr.outvars
+    num_rows, num_results = (
+        sum(len(a.aval.shape) != len(b.aval.shape) for a, b in zip(*pair, strict=True))
+        for pair in zip((equation.invars, equation.outvars), inside, strict=True)
+    )
+    num_carried = len(equation.outvars) - num_results
+    first = len(values) - num_rows - num_carried
+    shared, start, rows = (
+        values[:first],
+        values[first:][:num_carried],
+        values[first + num_carried :],
+    )
 
     def body(step, carried):
         own = [
             writer.graph.add("Gather", [row, step], row.shape[1:], row.dtype, axis=0)
             for row in rows
         ]
-        results = writer.run(closed(p["jaxpr"]), [*shared, *carried, *own])
-        return None, results
+        return None, writer.run(jaxpr, [*shared, *carried, *own])
 
-    avals = [variable.aval for variable in p["jaxpr"].jaxpr.outvars]
+    avals = [variable.aval for variable in jaxpr.jaxpr.outvars]
     names = _loop(writer, body, start, avals, most=p["length"])
     return _named(equation, names)
 
@@ -53,7 +63,8 @@ def _while(writer, equation, values):
     of_test, of_body, start = values[:first], values[first:second], values[second:]
 
     avals = [variable.aval for variable in equation.outvars]
-    of_each = p["cond_jaxpr"].out_avals[0].shape  # a batch of loops goes on where its own test says
+    # A batch of loops goes on where its own test says.
+    of_each = closed(p["cond_jaxpr"]).jaxpr.outvars[0].aval.shape
 
     def test(carried):
         return writer.run(closed(p["cond_jaxpr"]), [*of_test, *carried])[0]
