@@ -45,7 +45,8 @@ class Outputs:
         """Draws the next photograph with its scores, if the gallery has room for it."""
         if len(self._panels) >= self.gallery:
             return
-        picture = picture_of(record, truth, prediction, _note(scores))
+        note = _note(scores) if truth.has_mask.all() else "boxes alone, nothing to match"
+        picture = picture_of(record, truth, prediction, note)
         self._panels.append(picture)
         if self.show is not None:
             self.show(record.image_id, picture)
