@@ -19,6 +19,7 @@ from sor_jax.distributed.hosts import duration, from_all, is_primary, say, takin
 from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
 from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.evaluation.loop import evaluate
+from sor_jax.files import require_writable
 from sor_jax.metrics.scoreboard import table
 
 
@@ -90,6 +91,8 @@ def evaluate_variables(
 
     metrics.json says beside the metrics how many records were left out and why, and `facts`.
     """
+    if is_primary():
+        require_writable(pathlib.Path(out_dir))
     num_devices = jax.local_device_count()
     batch_size = -(-config.eval.batch_size // num_devices) * num_devices
     mesh = make_mesh(jax.local_devices())
