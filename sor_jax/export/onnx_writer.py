@@ -138,12 +138,13 @@ class Writer:
         known = [value for value in values if value.known is not None and value.known.size == 1]
         rest = [value for value in values if value.known is None]
         if len(values) == 2 and len(known) == len(rest) == 1 and rest[0].dtype == np.float32:
-            if op == "Max" and not known[0].known.any():
+            limit = np.asarray(known[0].known)
+            if op == "Max" and not limit.any():
                 value = self.graph.add("Relu", rest, shape, dtype)
                 self._relus[value.name] = rest[0]
                 return value
-            if op == "Min" and rest[0].name in self._relus and (known[0].known > 0).all():
-                limits = [of_array(np.float32(0)), of_array(known[0].known.reshape(()))]
+            if op == "Min" and rest[0].name in self._relus and (limit > 0).all():
+                limits = [of_array(np.float32(0)), of_array(limit.reshape(()))]
                 return self.graph.add("Clip", [self._relus[rest[0].name], *limits], shape, dtype)
         return self.graph.add(op, values, shape, dtype, **attributes)
 
