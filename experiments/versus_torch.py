@@ -1,7 +1,7 @@
 """Our Mask R-CNN-50 beside torchvision's: one run, step by step in turn.
 
     pip install -r experiments/requirements-torch.txt
-    python -m experiments.versus_torch [--hw 480,640] [--out docs/speed.md]
+    python -m experiments.versus_torch [--hw 480,640] [--out PAGE.md]
 
 Both see the same made-up photographs with random weights, the same foreground proposals in
 training and 100 detections (boxes are hardly thinned: random ones would not last), and paste no
@@ -32,7 +32,7 @@ _BATCH = flags.DEFINE_integer("batch", 1, "Images of a prediction.", lower_bound
 _FOREGROUND = flags.DEFINE_integer("foreground", 35, "Regions an image in training, at least.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the layers.")
 _STEPS = flags.DEFINE_integer("steps", 10, "Timed steps of each side.", lower_bound=1)
-_OUT = flags.DEFINE_string("out", "docs/speed.md", "The page.")
+_OUT = flags.DEFINE_string("out", "docs/results/versus_torchvision.md", "The page.")
 _SIDE = flags.DEFINE_enum("side", None, ["ours", "torchvision"], "Used by the run itself.")
 _TASK = flags.DEFINE_enum("task", None, ["predict", "train"], "Used by the run itself.")
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/mask_rcnn_r50.py", "Our side.")

@@ -217,12 +217,3 @@ class ConvNorm(nn.Module):
 def upsample2(x):
     """Nearest neighbour: [B, H, W, C] -> [B, 2H, 2W, C]."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
-def max_pool3(x, *, before: int = 0):
-    """3x3/2 max pool, padded by `before` cells in front and one behind.
-
-    [B, H, W, C] with even H and W -> [B, H / 2, W / 2, C]. Without cells in front it is a pool
-    without padding in ceil mode.
-    """
-    return nn.max_pool(x, (3, 3), (2, 2), ((before, 1), (before, 1)))

@@ -10,8 +10,9 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sor_jax.models.layers import ConvNorm, max_pool3
+from sor_jax.models.layers import ConvNorm
 from sor_jax.ops.coords import inside_each
+from sor_jax.ops.pool import max_pool3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ class ResNet(nn.Module):
             dtype=self.dtype,
             name="stem",
         )
-        x = max_pool3(stem(x, wheres[2]), before=1)
+        x = max_pool3(stem(x, wheres[2]), 1)
         maps, at = [jnp.where(wheres[4], x, 0)], 4
         block_type = nn.remat(Bottleneck) if self.remat else Bottleneck
         for i, blocks in enumerate(spec.blocks):

@@ -6,8 +6,9 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sor_jax.models.layers import ConvNorm, bias_uniform, max_pool3, torch_uniform
+from sor_jax.models.layers import ConvNorm, bias_uniform, torch_uniform
 from sor_jax.ops.coords import inside_each
+from sor_jax.ops.pool import max_pool3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,12 @@ from sor_jax.models.layers import (
     Conv,
     FrozenBatchNorm,
     GroupNorm,
-    max_pool3,
     norm_layer,
     upsample2,
 )
 from sor_jax.models.mask_head import Deconv2
 from sor_jax.ops.conv import conv2d
+from sor_jax.ops.pool import max_pool3
 
 
 def normal(*shape, seed=0):
