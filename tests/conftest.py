@@ -5,6 +5,7 @@ flags of sor_jax.platform, one device. `make test` runs the tests of AS_SHIPPED 
 """
 
 import ctypes
+import functools
 import gc
 import os
 import pathlib
@@ -27,6 +28,7 @@ else:
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
+_MMAP_THRESHOLD = -3  # of malloc.h
 _PEAKS = {}  # of the workers, by name
 
 
@@ -36,15 +38,35 @@ def pytest_configure(config):
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+    if sys.platform == "linux":  # arrays from a megabyte on are the system's again once freed
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_are_dropped():
     """Compiled programs of a finished module go: they add up to gigabytes over a whole run."""
+    _give_back_after_compiling()
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
+    _give_back()
+
+
+@functools.cache
+def _give_back_after_compiling():
+    """What compiling a program took, of a large one a gigabyte, goes before the program runs."""
+    import jax
+
+    def listen(event, seconds, **_):
+        if event.endswith("backend_compile_duration") and seconds > 0.3:
+            _give_back()
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+
+
+def _give_back():
+    """Memory that is free within this process goes back to the system."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -90,6 +90,11 @@ def _load(file):
         return {name: stored[name] for name in stored.files}
 
 
+def forget():
+    """Drops the arrays that are kept."""
+    _load.cache_clear()
+
+
 def folders():
     """The committed slice, and the folder that SOR_GOLDENS names."""
     return [SLICE] + [pathlib.Path(f) for f in [os.environ.get("SOR_GOLDENS")] if f]

@@ -40,9 +40,22 @@ def _gradients(objective, variables, batch, proposals):
     return scalars, gradients
 
 
+_compiled = {}  # of the last model alone; jit would keep one for each kind of arguments
+
+
+def forget():
+    """Drops the compiled program that is kept."""
+    _compiled.clear()
+
+
 def objective(model):
-    """The objective without dropout, to be given its proposals."""
-    plain = build_objective(golden.config(model), network.build(model, dropout=0.0))
+    """The objective without dropout, to be given its proposals.
+
+    Activations are computed twice instead of kept: the same numbers in less memory.
+    """
+    config = golden.config(model)
+    config.train.remat = True
+    plain = build_objective(config, network.build(model, dropout=0.0, remat=True))
     fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
     return _with_given(type(plain))(**fields)
 
@@ -55,7 +68,10 @@ def gradients(model, variables, batch, xyxy):
     padded[0, : len(xyxy)] = xyxy
     valid = np.arange(aim.max_proposals)[None] < len(xyxy)
     proposals = Proposals(Boxes(padded, valid), np.ones(padded.shape[:2], np.float32))
-    scalars, grads = _gradients(aim, variables, batch, proposals)
+    if aim not in _compiled:
+        _compiled.clear()
+        _compiled[aim] = _gradients.lower(aim, variables, batch, proposals).compile()
+    scalars, grads = _compiled[aim](variables, batch, proposals)
     assert scalars["rois/left_out"] == scalars["rois/undersampled"] == 0
     losses = {name.removeprefix("loss/"): float(value) for name, value in scalars.items()}
     return losses, grads

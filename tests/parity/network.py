@@ -28,10 +28,10 @@ HW = (480, 640)
 IMAGE_HW = jnp.array([HW])
 
 
-def build(model, *, dtype="float32", **ranking):
+def build(model, *, dtype="float32", remat=False, **ranking):
     """Our network of the original's model, with other fields or slips of the ranking head."""
     config = golden.config(model)
-    config.train.dtype = dtype
+    config.train.dtype, config.train.remat = dtype, remat
     for name, value in ranking.items():
         section = config.reference if name in config.reference else config.model.ranking
         section[name] = value
@@ -69,9 +69,19 @@ def shapes(model):
     return {name: shapes[name] for name in ("params", "frozen")}
 
 
-@functools.lru_cache(maxsize=2)
+_variables = {}
+
+
 def variables(model, seed):
-    """The made-up checkpoint, brought in."""
+    """The made-up checkpoint, brought in; the model before it goes, with its programs."""
+    if (model, seed) not in _variables:
+        _variables.clear()
+        jax.clear_caches()
+        _variables[model, seed] = _brought_in(model, seed)
+    return _variables[model, seed]
+
+
+def _brought_in(model, seed):
     arrays = golden.weights(model, seed)
     return jax.device_put(fit(arrays, family(model), shapes(model)).variables())
 
@@ -246,6 +256,13 @@ def box_outputs(model, seed, xyxy):
         "box.cls_logits": raw.class_logit[0],
         "box.deltas": raw.delta[0],
     }
+
+
+def forget():
+    """Drops the models and outputs that are kept."""
+    _variables.clear()
+    own_proposals.cache_clear()
+    _kept.clear()
 
 
 def match(expected, boxes):

@@ -13,7 +13,7 @@ from sor_jax.detectors.predict import RANK_RULES
 from sor_jax.ops.roi_align import assign_levels
 from tests.parity import golden, network, recipe
 
-pytestmark = pytest.mark.xdist_group("inference")  # one compile of a model
+pytestmark = pytest.mark.xdist_group("whole models")  # one compile of each, one in memory
 
 
 def check(case, outputs, tolerances):
@@ -46,7 +46,7 @@ def test_region_proposal_network(case):
     check(case, outputs, {f"rpn.{part}": 1e-4 for part in ("objectness", "anchor_deltas")})
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=1)
 def detections(model, seed):
     """What is found in the photograph when another one is in the same batch."""
     photo = network.batch(seed)

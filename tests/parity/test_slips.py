@@ -14,7 +14,7 @@ from sor_jax.models.ranking import RankingHead
 from sor_jax.ops.boxes import clip
 from tests.parity import golden, network, recipe
 
-pytestmark = pytest.mark.xdist_group("inference")  # one compile of V-39
+pytestmark = pytest.mark.xdist_group("whole models")  # one compile of each, one in memory
 HEIGHT, WIDTH = network.HW
 
 
