@@ -5,6 +5,7 @@ A workdir holds `checkpoints/STEP`, each written beside its place and renamed wh
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -113,20 +114,21 @@ class Checkpoints:
         Args:
           abstract: the state's tree with jax.ShapeDtypeStruct leaves that hold shardings.
           data: the iterator over the same data.
+
+        Raises:
+          ValueError: the checkpoint holds another state; what it lacks or has beside is named. A
+            field that holds nothing may be missing, as in checkpoints of earlier versions.
         """
         folder = self.folder(self.last_step)
-        if _shapes_of("opt_state", saved_shapes(folder)) != _shapes_of("opt_state", abstract):
-            raise ValueError(
-                f"{folder} was written with another optimizer than config.optim describes: take "
-                "that one, or a new workdir"
-            )
-        if _shapes_of("ema", saved_shapes(folder)) != _shapes_of("ema", abstract):
-            raise ValueError(
-                f"{folder}: config.train.ema asks for a mean of the weights where it has none, or "
-                "the other way round: set it as it was, or take a new workdir"
-            )
-        parts = {"state": abstract, "data": _Position(data)}
-        return self._orbax.load_checkpointables(self.last_step, parts)["state"]
+        wanted, saved = _fields(abstract), saved_shapes(folder)
+        _check_same_state(folder, saved, wanted)
+        parts = {
+            "state": {name: wanted.get(name, {}) for name in saved},
+            "data": _Position(data),
+        }
+        loaded = self._orbax.load_checkpointables(self.last_step, parts)["state"]
+        loaded = {name: loaded[name] for name in wanted if name in loaded}
+        return {**wanted, **loaded} if wanted is abstract else abstract.replace(**loaded)
 
     def note_score(self, step: int, value: float | None) -> bool:
         """Marks a saved step as the best if its score is; returns whether it is."""
@@ -167,9 +169,52 @@ class Checkpoints:
             print(f"{folder} is damaged ({damage}) and put aside in {aside}; {taken}", flush=True)
 
 
-def _shapes_of(part: str, state: Any) -> list[tuple[int, ...]]:
-    tree = state.get(part, {}) if isinstance(state, dict) else getattr(state, part, {})
+def _fields(state: Any) -> dict[str, Any]:
+    if isinstance(state, dict):
+        return state
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+
+
+def _check_same_state(folder: pathlib.Path, saved: dict, wanted: dict) -> None:
+    if _shapes_of(saved.get("opt_state")) != _shapes_of(wanted.get("opt_state")):
+        raise ValueError(
+            f"{folder} was written with another optimizer than config.optim describes: take "
+            "that one, or a new workdir"
+        )
+    if _shapes_of(saved.get("ema")) != _shapes_of(wanted.get("ema")):
+        raise ValueError(
+            f"{folder}: config.train.ema asks for a mean of the weights where it has none, or "
+            "the other way round: set it as it was, or take a new workdir"
+        )
+    found, asked = _named_shapes(saved), _named_shapes(wanted)
+    if found == asked:
+        return
+    told = [
+        f"{what} {', '.join(names[:4])}{f' and {len(names) - 4} more' if names[4:] else ''}"
+        for what, names in {
+            "it lacks": sorted(asked.keys() - found.keys()),
+            "it alone has": sorted(found.keys() - asked.keys()),
+            "of another shape are": sorted(n for n in asked if found.get(n, asked[n]) != asked[n]),
+        }.items()
+        if names
+    ]
+    raise ValueError(
+        f"{folder} holds another state than this config and this version of sor_jax train: "
+        f"{'; '.join(told)}. Take those that it was written with, or a new workdir"
+    )
+
+
+def _shapes_of(tree: Any) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
+
+
+def _named_shapes(fields: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of all leaves but opt_state's, whose names on disk are not those in memory."""
+    leaves = jax.tree_util.tree_leaves_with_path(
+        {name: tree for name, tree in fields.items() if name != "opt_state"}
+    )
+    named = {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in leaves}
+    return {name: tuple(leaf.shape) for name, leaf in named.items()}
 
 
 class _LastTwoAndBest:

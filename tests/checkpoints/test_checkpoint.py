@@ -166,6 +166,41 @@ def test_another_optimizer_is_refused_with_advice(tmp_path):
     checkpoints.close()
 
 
+def fields(state):
+    return {name: getattr(state, name) for name in type(state).__dataclass_fields__}
+
+
+def test_a_state_from_before_the_mean_of_weights_is_restored(tmp_path):
+    state, other = make_state(), make_state(1)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(3, {k: v for k, v in fields(state).items() if k != "ema"}, Position(5))
+    data = Position()
+    assert_same(checkpoints.restore(abstract(other), data), state)
+    assert data.state == 5
+    with pytest.raises(ValueError, match=r"checkpoints/3: config\.train\.ema"):
+        checkpoints.restore(abstract(other.replace(ema=other.params)), Position())
+    checkpoints.close()
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda saved: saved.pop("key_data"), "lacks key_data"),
+        (lambda saved: saved.update(noise=saved["step"]), "alone has noise"),
+        (lambda saved: saved.update(step=saved["key_data"]), "shape are step"),
+        (lambda saved: saved.update(params={}), "lacks params/head/bias, params/head/kernel"),
+    ],
+)
+def test_another_state_is_refused_by_its_fields(tmp_path, change, told):
+    checkpoints = Checkpoints(tmp_path)
+    saved = fields(make_state())
+    change(saved)
+    checkpoints.save(1, saved, Position(0))
+    with pytest.raises(ValueError, match=rf"checkpoints/1 .*{told}.*new workdir"):
+        checkpoints.restore(abstract(make_state()), Position())
+    checkpoints.close()
+
+
 def test_no_checkpoint_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/runs/checkpoints/STEP"):
         find_checkpoint(tmp_path / "runs")
