@@ -17,11 +17,10 @@ import time
 
 STAGES = (
     "import numpy, Pillow",
-    "import jax, flax",
+    "import jax",
     "import sor_jax.ranker",
-    "read the weights, build",
+    "read the weights, trace or read the program",
     "read the photograph",
-    "trace",
     "lower",
     "compile or read from the cache",
     "run",
@@ -66,10 +65,8 @@ def measure(photograph: str, model: str) -> dict[str, float]:
     from sor_jax import platform
 
     platform.configure()
-    import flax.linen
     import jax
 
-    assert flax.linen
     lap()
     from sor_jax import ranker, ranking
     from sor_jax.decode.paste import paste
@@ -83,9 +80,7 @@ def measure(photograph: str, model: str) -> dict[str, float]:
     canvases, sizes = loaded._on_canvas([image])
     images = Images(image=canvases, valid_hw=sizes, valid=np.arange(len(sizes)) < 1)
     lap()
-    traced = loaded._predict.trace(loaded._variables, images)
-    lap()
-    lowered = traced.lower()
+    lowered = loaded._predict.lower(loaded._variables, images)
     lap()
     compiled = lowered.compile()
     lap()

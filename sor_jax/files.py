@@ -91,21 +91,6 @@ def read_records(path: pathlib.Path, *fields: str) -> list[dict]:
     return records
 
 
-def require_writable(folder: pathlib.Path) -> None:
-    """Makes a folder and sees that it takes files, before time is spent on what goes there.
-
-    Raises OSError that names the folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".{os.getpid()}.probe"
-    try:
-        probe.touch()
-    except OSError as error:
-        error.filename = os.fspath(folder)
-        raise
-    probe.unlink()
-
-
 @contextlib.contextmanager
 def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Where to write a file: beside its place, where it is moved to at the end of the block.

@@ -131,10 +131,14 @@ class Ranker:
         top: int | None = None,
         batch_size: int | None = None,
     ):
-        """Of the variables {"params", "frozen"} of the model that a config describes."""
+        """Of the variables {"params", "frozen"} of the model that a config describes.
+
+        Raises:
+          ValueError: they are those of another model.
+        """
         import jax
 
-        from sor_jax.build import build_model, build_predict
+        from sor_jax.programs import prediction
 
         num_ranks = config.model.num_ranks
         if top is not None and not 1 <= top <= num_ranks:
@@ -143,7 +147,7 @@ class Ranker:
         self.canvas_hw = tuple(config.data.canvas_hw)
         self.batch_size = batch_size or (1 if jax.default_backend() == "cpu" else 8)
         self._variables = jax.device_put(variables)
-        self._predict = jax.jit(build_predict(config, build_model(config)))
+        self._predict = prediction(config, variables, self.batch_size)
         self._first, self._is_compiled = threading.Lock(), False
 
     @overload

@@ -92,8 +92,10 @@ def panel(
     Returns:
       u8[H, W, 3].
     """
-    drawn = [ranked_overlay(image, *side, num_ranks=num_ranks) for side in (truth, prediction)]
-    pictures = [_fit(image), *drawn]
+    photo = _fit(image)  # once, then it fits already
+    fitted = np.asarray(photo)
+    drawn = [ranked_overlay(fitted, *side, num_ranks=num_ranks) for side in (truth, prediction)]
+    pictures = [photo, *drawn]
     headings = ("photograph", "ground truth", "prediction")
     width, height = pictures[0].size
     sheet = Image.new("RGB", (3 * width + 4 * MARGIN, HEADER + height + MARGIN), PAPER)
@@ -142,19 +144,28 @@ def _fit_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _outline(mask: np.ndarray, width: int) -> np.ndarray:
     from scipy import ndimage  # slow to import
 
-    return mask & ~ndimage.binary_erosion(mask, iterations=width)
+    outline, box = np.zeros_like(mask), _box(mask)
+    outline[box] = mask[box] & ~ndimage.binary_erosion(mask[box], iterations=width)
+    return outline
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold the mask; nothing beyond counts for its inside."""
+    spans = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return tuple(slice(x[0], x[-1] + 1) if len(x) else slice(0, 0) for x in spans)
 
 
 def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:
     """Writes the rank at the point of the object farthest from its border."""
     from scipy import ndimage  # slow to import
 
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    rows, columns = _box(mask)
+    depth = ndimage.distance_transform_edt(np.pad(mask[rows, columns], 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), depth.shape)
-    size = int(np.clip(1.5 * depth[row, column], 26, max(84, picture.height // 6)))
+    size = int(np.clip(1.5 * depth.max(), 26, max(84, picture.height // 6)))
     half = size * 0.6
-    x = float(np.clip(column, half, picture.width - half))
-    y = float(np.clip(row, half, picture.height - half))
+    x = float(np.clip(columns.start + column, half, picture.width - half))
+    y = float(np.clip(rows.start + row, half, picture.height - half))
     ImageDraw.Draw(picture).text(
         (x, y),
         str(rank),

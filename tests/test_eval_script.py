@@ -108,14 +108,6 @@ def test_config_limits_the_images_and_that_is_told(trained, tmp_path, capsys):
     assert "1 of 3 images" in (told := capsys.readouterr().out) and "max_images=0" in told
 
 
-def test_a_place_that_takes_no_results_is_told_before_anything_is_predicted(trained, tmp_path):
-    config, workdir = trained
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError) as error:
-        evaluate_variables(config, None, split="test", out_dir=tmp_path / "file" / "out")
-    assert str(tmp_path / "file") in str(error.value.filename)
-
-
 def test_one_checkpoint_needs_an_out_dir(trained, tmp_path):
     config, workdir = trained
     with pytest.raises(ValueError, match="--out"):

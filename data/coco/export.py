@@ -13,7 +13,7 @@ from sor_jax.commands import plain_errors
 from sor_jax.datasets.coco.export import to_coco
 from sor_jax.datasets.prepare import progress
 from sor_jax.datasets.source import NAMES, open_source
-from sor_jax.files import require_writable, write_json
+from sor_jax.files import write_json
 
 
 def main():
@@ -27,9 +27,6 @@ def main():
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
     with plain_errors(debug=args.debug):
-        if args.out.is_dir():
-            raise IsADirectoryError(f"--out {args.out} is a folder; name the JSON file to write")
-        require_writable(args.out.parent)
         source = open_source(
             args.name,
             root=args.root,

@@ -14,7 +14,7 @@ from sor_jax.detectors.objective import image_keys
 from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.loop import in_photograph, predicted
 from sor_jax.evaluation.truth import truth_of
-from sor_jax.inputs.loader import eval_batches
+from sor_jax.inputs.eval_batches import eval_batches
 from sor_jax.metrics.scoreboard import Prediction, Truth
 from sor_jax.structures import NO_RANK, Batch
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 from absl import logging
-from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import read_best
 from sor_jax.checkpoints.exported import is_exported, read_exported
@@ -105,13 +104,19 @@ def _hold(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def _orbax():
+    from orbax.checkpoint import v1  # slow to import, and weights alone do without
+
+    return v1
+
+
 def saved_shapes(folder: pathlib.Path) -> Any:
     """The tree of the saved state with its leaves' shapes, wrapped in jax.ShapeDtypeStruct."""
     if is_exported(folder):
         tree = read_exported(folder).variables
     else:
         with _naming(folder):
-            tree = ocp.metadata(folder).metadata
+            tree = _orbax().metadata(folder).metadata
             if tree is None:
                 raise FileNotFoundError("the list of its arrays is missing")
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
@@ -122,6 +127,7 @@ def read_part(folder: pathlib.Path, abstract: dict[str, Any]) -> dict[str, Any]:
     if is_exported(folder):
         saved = read_exported(folder).variables
         return _chosen(saved, abstract)
+    ocp = _orbax()
     context = ocp.Context()
     context.pytree.loading.partial_load = True
     with context, _naming(folder):
@@ -159,7 +165,7 @@ def _chosen(saved: dict, abstract: dict) -> dict:
 
 def write_state(folder: str | os.PathLike, state: Any) -> None:
     """Writes one checkpoint on its own, without the data's position."""
-    ocp.save_checkpointables(pathlib.Path(folder).absolute(), {"state": state})
+    _orbax().save_checkpointables(pathlib.Path(folder).absolute(), {"state": state})
 
 
 def steps_in(root: pathlib.Path) -> list[int]:

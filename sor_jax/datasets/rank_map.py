@@ -1,7 +1,6 @@
 """The grey map of ranks follows from masks and ranks: a file that does not is a mistake of it."""
 
 import numpy as np
-from scipy import ndimage
 
 _NEAR = 4  # grey values; neighbouring ranks are 25 apart
 _EDGE = 5  # pixels; within this window the outlines of map and mask may differ
@@ -38,6 +37,8 @@ class _Expected:
     """What a map may be, pixel by pixel."""
 
     def __init__(self, masks, levels):
+        from scipy import ndimage  # slow to import, and records that are prepared do without
+
         self._levels = np.asarray(levels)
         grey = self._levels[:, None, None]
         least = np.where(masks, grey, 255).min(axis=0, initial=255)

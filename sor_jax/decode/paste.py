@@ -53,7 +53,8 @@ class Crop(NamedTuple):
         # Runs go down the columns and on from one to the next: only these columns have an edge.
         band = np.zeros((self.pixels.shape[1], size[0]), bool)
         band[:, self.top : self.top + self.pixels.shape[0]] = self.pixels.T
-        edges = np.flatnonzero(np.diff(band.reshape(-1), prepend=False, append=False))
+        flat = np.concatenate([[False], band.reshape(-1), [False]])
+        edges = np.flatnonzero(flat[1:] != flat[:-1])
         edges += self.left * size[0]
         counts = np.diff(edges, prepend=0, append=size[0] * size[1])
         counts = counts if counts[-1] else counts[:-1]
@@ -126,8 +127,10 @@ def paste_crop(
     # Beyond the box a pixel reads less than half of a border cell.
     rows, columns = _pixels(y0, y1, hw[0]), _pixels(x0, x1, hw[1])
     # A product with a matrix of weights would do, but starts the threads of BLAS for every mask.
-    value = _read_rows(np.pad(np.asarray(prob, np.float64), 1), rows, y0, y1)
-    value = _read_rows(value.T, columns, x0, x1).T
+    cells = np.zeros(np.add(np.shape(prob), 2))
+    cells[1:-1, 1:-1] = prob
+    value = _read_rows(cells, rows, y0, y1)
+    value = _read_rows(np.ascontiguousarray(value.T), columns, x0, x1).T
     return Crop(value >= threshold, rows.start, columns.start)
 
 
@@ -156,7 +159,9 @@ def _read_rows(cells: np.ndarray, pixels: range, low: float, high: float) -> np.
     """
     count = len(cells) - 2
     index = count * (np.arange(pixels.start, pixels.stop) + 0.5 - low) / (high - low) + 0.5
-    index = np.clip(index, 0, count + 1)
+    index = np.minimum(np.maximum(index, 0), count + 1)
     above = np.minimum(index.astype(np.intp), count)
-    weight = (index - above)[:, None]
-    return cells[above] * (1 - weight) + cells[above + 1] * weight
+    value = np.take(cells[1:] - cells[:-1], above, axis=0)
+    value *= (index - above)[:, None]
+    value += np.take(cells, above, axis=0)
+    return value

@@ -6,7 +6,7 @@ import jax
 
 from sor_jax.datasets.record import Record
 from sor_jax.datasets.source import open_split
-from sor_jax.inputs.loader import eval_batches
+from sor_jax.inputs.eval_batches import eval_batches
 
 
 class EvalBatches:
@@ -37,7 +37,7 @@ class EvalBatches:
         }
 
     def __call__(self, batch_size: int) -> Iterator[tuple[dict, list[Record]]]:
-        """See sor_jax.inputs.loader.eval_batches."""
+        """See sor_jax.inputs.eval_batches."""
         self.left_out = list(self._unprepared)
         return eval_batches(
             self._source, batch_size=batch_size, left_out=self.left_out, **self._options

@@ -9,7 +9,7 @@ import jax
 import tqdm
 from ml_collections import ConfigDict
 
-from sor_jax.build import build_model, build_predict, init_variables
+from sor_jax.checkpoints.exported import is_exported, read_exported
 from sor_jax.checkpoints.provenance import FILE, read_provenance, with_normalisation
 from sor_jax.checkpoints.run_config import differences
 from sor_jax.checkpoints.saved import open_checkpoint
@@ -19,8 +19,8 @@ from sor_jax.distributed.hosts import duration, from_all, is_primary, say, takin
 from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
 from sor_jax.evaluation.batches import EvalBatches
 from sor_jax.evaluation.loop import evaluate
-from sor_jax.files import require_writable
 from sor_jax.metrics.scoreboard import table
+from sor_jax.programs import prediction
 
 
 def evaluate_checkpoint(
@@ -59,7 +59,10 @@ def evaluate_checkpoint(
                 f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
             )
         config = with_normalisation(config, provenance)
-        variables = trained_variables(config, folder)
+        if is_exported(folder):  # compiling finds out whether they are of this model
+            variables = read_exported(folder).variables
+        else:
+            variables = trained_variables(config, folder)
     if out_dir is None:
         out_dir = _run_folder(workdir, folder) / "evaluation" / split
     say(f"{folder}:")
@@ -91,13 +94,14 @@ def evaluate_variables(
 
     metrics.json says beside the metrics how many records were left out and why, and `facts`.
     """
-    if is_primary():
-        require_writable(pathlib.Path(out_dir))
     num_devices = jax.local_device_count()
-    batch_size = -(-config.eval.batch_size // num_devices) * num_devices
     mesh = make_mesh(jax.local_devices())
     batches = EvalBatches(config, split)
-    predict = make_predict(build_predict(config, build_model(config)), mesh)
+    most = max(-(-batches.num_images // jax.process_count()), 1)
+    batch_size = -(-min(config.eval.batch_size, most) // num_devices) * num_devices
+    predict = make_predict(
+        prediction(config, variables, batch_size, is_kept=num_devices == 1), mesh
+    )
     variables = jax.device_put(variables, replicated(mesh))
     say(f"{batches.num_images} images of {config.data.name} {split}")
     left_out = []
@@ -149,6 +153,8 @@ def trained_variables(config: ConfigDict, source: str | os.PathLike):
 
 def start_variables(config: ConfigDict):
     """The variables {"params", "frozen"} of config's model before any training."""
+    from sor_jax.build import build_model, init_variables  # slow to import
+
     return init_variables(build_model(config), config, jax.random.key(config.seed))
 
 

@@ -41,17 +41,20 @@ class Outputs:
             path = output_path(self.out_dir / "rank_maps", record.image_id)
             write_png(path, prediction.rank_map())
 
-    def draw(self, record: Record, truth: Truth, prediction: Prediction, scores: dict) -> None:
-        """Draws the next photograph with its scores, if the gallery has room for it."""
-        if len(self._panels) >= self.gallery:
-            return
-        note = _note(scores) if truth.has_mask.all() else "boxes alone, nothing to match"
-        picture = picture_of(record, truth, prediction, note)
+    def draw(
+        self, record: Record, truth: Truth, prediction: Prediction, scores: dict
+    ) -> np.ndarray:
+        """Draws one photograph with its scores, u8[H, W, 3]; threads may call it at once."""
+        picture = picture_of(record, truth, prediction, _note(scores))
+        if self.out_dir is not None:
+            write_png(output_path(self.out_dir / "gallery", record.image_id), picture)
+        return picture
+
+    def keep(self, record: Record, picture: np.ndarray) -> None:
+        """Takes the picture of the next photograph that was drawn."""
         self._panels.append(picture)
         if self.show is not None:
             self.show(record.image_id, picture)
-        if self.out_dir is not None:
-            write_png(output_path(self.out_dir / "gallery", record.image_id), picture)
 
     def close(self, metrics: dict) -> None:
         """Writes the numbers, and the drawn photographs on one page."""

@@ -1,11 +1,12 @@
 """The one evaluation loop: batches -> detections -> results of each photograph -> metrics.
 
-Predicting the next batch overlaps with scoring the last one: a photograph is pasted, encoded,
-scored and its map written in a pool of threads.
+Predicting a batch overlaps with reading the next one and with scoring the last one: a photograph is
+pasted, encoded, scored, its map written and its picture drawn in a pool of threads.
 """
 
 import collections
 import concurrent.futures
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from sor_jax.decode.paste import paste, paste_crop
 from sor_jax.evaluation.gallery import Outputs
 from sor_jax.evaluation.predictions import write_predictions
 from sor_jax.evaluation.truth import truth_of
-from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, Truth, score
+from sor_jax.metrics.scoreboard import Prediction, Scoreboard, Scored, score
 from sor_jax.structures import Detections
 
 _THREADS = min(os.cpu_count() or 1, 8)
@@ -71,13 +72,20 @@ def evaluate(
             results = [future.result() for future in waiting.popleft()]
             for result in results:
                 scoreboard.images.append(result.scored)
-                outputs.draw(result.record, result.truth, result.prediction, result.scored.row)
+                if result.picture is not None:
+                    outputs.keep(result.record, result.picture)
             if progress is not None:
                 progress(len(results))
 
+        places = itertools.count()
+
+        def submit(seen):
+            is_drawn = next(places) < outputs.gallery
+            return threads.submit(_result, seen, targets, outputs, is_drawn)
+
         try:
             for seen in predicted(predict, batches):
-                waiting.append([threads.submit(_result, each, targets, outputs) for each in seen])
+                waiting.append([submit(each) for each in seen])
                 if len(waiting) > _BATCHES_BEHIND:
                     finish_batch()
             while waiting:
@@ -114,27 +122,37 @@ def predicted(
     predict: Callable[[dict], Any], batches: Iterable[tuple[dict, list[Record]]]
 ) -> Iterator[list[Seen]]:
     """The photographs of each batch in turn, fillers left out; `predict` as of `evaluate`."""
-    for batch, records in batches:
+    for batch, records in _read_ahead(batches):
         output = predict(batch)
         slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
         yield [Seen(output, slot, batch["valid_hw"][slot], record) for slot, record in slots]
 
 
+def _read_ahead(batches: Iterable) -> Iterator:
+    """The same batches; while one is used the next is read, decoded and padded."""
+    batches = iter(batches)
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = reader.submit(next, batches, None)
+            yield batch
+
+
 class _Result(NamedTuple):
-    """One photograph with what the model says of it."""
+    """What is left of one photograph."""
 
     record: Record
-    truth: Truth
-    prediction: Prediction
     scored: Scored
+    picture: np.ndarray | None
 
 
-def _result(seen: Seen, targets, outputs) -> _Result:
+def _result(seen: Seen, targets, outputs, is_drawn: bool) -> _Result:
     prediction = in_photograph(seen.output, seen)
     truth = truth_of(seen.record, targets)
     outputs.write_rank_map(seen.record, prediction)
     scored = score(truth, prediction)._replace(image_id=seen.record.image_id)
-    return _Result(seen.record, truth, prediction, scored)
+    picture = outputs.draw(seen.record, truth, prediction, scored.row) if is_drawn else None
+    return _Result(seen.record, scored, picture)
 
 
 def in_photograph(detections: Detections, seen: Seen) -> Prediction:

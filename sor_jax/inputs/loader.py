@@ -1,4 +1,4 @@
-"""Records -> padded numpy batches, for training (endless, shuffled) and evaluation (in order).
+"""Records -> padded numpy batches for training, endless and shuffled.
 
 A batch is a dict; H, W is the network's input, M the most objects that an image keeps, E the
 most edges that an object's polygons may have. Evaluation needs the first three alone:
@@ -18,17 +18,12 @@ most edges that an object's polygons may have. Evaluation needs the first three 
 """
 
 import functools
-from collections.abc import Iterator
 
-import grain
-import numpy as np
-
-from sor_jax.datasets.record import Record
 from sor_jax.inputs.augment import Augmentation
-from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip, without_damaged
+from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip
 from sor_jax.inputs.iterator import TrainIterator
 from sor_jax.inputs.mixture import Part, mixed_images
-from sor_jax.inputs.pad import empty_image, pad_image, pad_record
+from sor_jax.inputs.pad import empty_image, pad_record
 from sor_jax.inputs.shard import Shard, Sharded
 
 
@@ -79,38 +74,3 @@ def train_iterator(
         images, batch_size = Sharded(images, batch_size, shard, filler), len(shard)
     batch_bytes = batch_size * sum(field.nbytes for field in empty_image(**size).values())
     return TrainIterator(images.batch(batch_size), num_workers=num_workers, batch_bytes=batch_bytes)
-
-
-def eval_batches(
-    source,
-    *,
-    canvas_hw: tuple[int, int],
-    batch_size: int,
-    max_objects: int | None = None,
-    on_error: str = "raise",
-    left_out: list[str] | None = None,
-) -> Iterator[tuple[dict, list[Record]]]:
-    """Each record once and in order, as (batch, the records of its valid images).
-
-    A batch has the images alone, no ground truth; with `max_objects` it has both.
-    Batches that are not full are completed with empty images. A thread reads ahead. With
-    `on_error` "skip" damaged records are told and left out, and the list `left_out` takes why.
-    """
-    source = Tolerant(source) if check_on_error(on_error) == "skip" else source
-    ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
-    records = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
-    filler = empty_image(canvas_hw=canvas_hw, max_objects=max_objects)
-
-    def pad(record):
-        if max_objects is None:
-            return pad_image(record.image, canvas_hw=canvas_hw)
-        return pad_record(record, canvas_hw=canvas_hw, max_objects=max_objects)
-
-    try:
-        for start in range(0, len(source), batch_size):
-            count = min(batch_size, len(source) - start)
-            here = without_damaged([next(records) for _ in range(count)], left_out)
-            images = [pad(record) for record in here] + [filler] * (batch_size - len(here))
-            yield {key: np.stack([image[key] for image in images]) for key in filler}, here
-    finally:
-        records.close()

@@ -62,12 +62,9 @@ def test_points_of_all_people_in_json(tmp_path):
     assert len(source.of("b", HW).xy) == 0
 
 
-@pytest.mark.parametrize(
-    "delimiter, encoding",
-    [(",", "utf-8-sig"), (";", "utf-8-sig"), ("\t", "utf-8-sig"), (",", "utf-16"), (",", "utf-8")],
-)
-def test_a_table_is_put_in_order_by_t(tmp_path, delimiter, encoding):
-    (tmp_path / "f.csv").write_text(CSV.replace(",", delimiter), encoding=encoding)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_is_put_in_order_by_t(tmp_path, delimiter):
+    (tmp_path / "f.csv").write_text("\ufeff" + CSV.replace(",", delimiter), encoding="utf-8")
     looks = FixationSource(tmp_path / "f.csv").of("a", HW)
     assert looks.num_people == 2 and looks.is_ordered
     ann = looks.person == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 import time
 
 import numpy as np
@@ -250,6 +251,32 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     record = make_record(name)
     with pytest.raises(ValueError, match="image id"):
         run([record], [([], [])], out_dir=tmp_path / "out")
+
+
+def test_the_next_batch_is_read_while_one_is_predicted():
+    read, coming = [threading.Event() for _ in range(3)], iter([1, 2, 2])
+
+    def batches():
+        for place, event in enumerate(read):
+            event.set()
+            record = make_record(str(place))
+            yield make_batch([record]), [record]
+
+    def predict(_):
+        assert read[next(coming)].wait(timeout=20)
+        return detections([([], [])])
+
+    assert evaluate(predict, batches())["images"] == 3
+
+
+def test_what_reading_meets_ends_the_evaluation():
+    def batches():
+        record = make_record()
+        yield make_batch([record]), [record]
+        raise ValueError("record two is damaged")
+
+    with pytest.raises(ValueError, match="record two"):
+        evaluate(lambda _: detections([([], [])]), batches())
 
 
 def test_scoring_lags_behind_by_a_few_batches_only():

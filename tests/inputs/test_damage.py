@@ -10,7 +10,8 @@ import pytest
 from sor_jax.datasets import assr
 from sor_jax.datasets.source import RecordSource, open_source
 from sor_jax.inputs.damage import reasons
-from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.eval_batches import eval_batches
+from sor_jax.inputs.loader import train_iterator
 from tests.datasets import assr_tree
 from tests.datasets.test_assr_damage import DAMAGE
 from tests.inputs.damaged import KINDS, Stored, damaged, good

@@ -9,7 +9,8 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.inputs import worker
-from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.eval_batches import eval_batches
+from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.shard import shard_of
 from tests.inputs.fakes import FakeSource
 

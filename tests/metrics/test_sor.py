@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sor_jax.metrics.sor import matched_values, pearson, rank_map, sor_image, sor_summary
+from sor_jax.metrics.sor import (
+    matched_values,
+    mean_ranks,
+    pearson,
+    rank_map,
+    sor_image,
+    sor_summary,
+)
 
 
 def boxes_to_masks(boxes, hw=(12, 16)):
@@ -141,3 +148,9 @@ def test_of_eight_ranks_a_place_is_worth_a_sixteenth():
     assert painted[0, ::2].tolist() == [int(255 * value) for value in values]
     assert sor_image(painted, masks, np.array(values)) == (pytest.approx(1), 8)
     assert sor_image(painted, masks[::-1], np.array(values)) == (pytest.approx(-1), 8)
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [2.0, 1.0, 2.0, 2.0, -5.0], [0.1, 0.1], range(9)])
+def test_mean_ranks_are_scipys(values):
+    values = np.array(values, float)
+    np.testing.assert_array_equal(mean_ranks(values), scipy.stats.rankdata(values))

@@ -10,7 +10,8 @@ from sor_jax.build import build_objective, build_predict, init_variables
 from sor_jax.datasets.source import open_source
 from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
 from sor_jax.evaluation.loop import evaluate
-from sor_jax.inputs.loader import eval_batches, train_iterator
+from sor_jax.inputs.eval_batches import eval_batches
+from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.shard import shard_of
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.state import create_state

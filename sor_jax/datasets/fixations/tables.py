@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from sor_jax.datasets.fixations.looks import Looks, looks_of_people
-from sor_jax.files import read_text
 
 _JSON = (
     'expected a list of {"img": id, "fixations": [one list of [x, y, milliseconds] or [x, y] a '
@@ -106,7 +105,11 @@ def _is_real(value) -> bool:
 
 
 def _read_rows(path: pathlib.Path) -> list[dict]:
-    lines = read_text(path).splitlines()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text in UTF-8 ({error}); save it as CSV") from error
+    lines = text.splitlines()
     header = lines[0] if lines else ""
     delimiter = max(",;\t", key=header.count)
     names = [name.strip().lower() for name in header.split(delimiter)]

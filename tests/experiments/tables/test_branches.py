@@ -19,7 +19,7 @@ from experiments.tables.regions import Regions, found_regions, training_regions
 from sor_jax.build import build_predict
 from sor_jax.distributed.sharding import make_mesh, make_predict
 from sor_jax.evaluation.loop import evaluate
-from sor_jax.inputs.loader import eval_batches
+from sor_jax.inputs.eval_batches import eval_batches
 from sor_jax.metrics.scoreboard import summary
 from sor_jax.models.ranking import RankingHead
 from tests.inputs.fakes import made_up_record
