@@ -38,15 +38,21 @@ class Scene(NamedTuple):
 
 
 def training_regions(
-    config, variables, *, shrink: int = 1, progress: Callable[[int], None] = lambda _: None
+    config,
+    variables,
+    *,
+    shrink: int = 1,
+    split: str = "train",
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Regions:
-    """Regions of the training split as the objective samples them: ground-truth boxes, then the
+    """Regions of a split as the objective samples them: ground-truth boxes, then the
     proposals that overlap them, in config.model.roi_slots slots.
 
     Args:
       config: an experiment; its ranking branch plays no part.
       variables: of its model.
       shrink: regions are averaged over squares of so many cells, 14x14 to 7x7 by 2.
+      split: whose photographs.
       progress: called with the number of images done since the last call.
     """
     objective = build_objective(config, build_model(config))
@@ -60,7 +66,7 @@ def training_regions(
         known = [jnp.where(rois.boxes.valid, x, NO_RANK) for x in (rois.gt_index, rank_class)]
         return _pooled(model, levels, rois.boxes, batch, shrink, *known), ()
 
-    return _all_regions(config, "train", sample, variables, lambda *_: progress(1))
+    return _all_regions(config, split, sample, variables, lambda *_: progress(1))
 
 
 def found_regions(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from experiments.photographs import kinds, ways
+from experiments.photographs import five_fold, kinds, ways
 from experiments.photographs.report import write_report
 from experiments.photographs.scores import Row, bootstrap, markdown
-from experiments.tables.regions import Scene
+from experiments.tables import branches
+from experiments.tables.regions import Regions, Scene
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.datasets.record import Record
 from sor_jax.evaluation.checkpoint import evaluate_variables
@@ -205,3 +206,41 @@ def test_branches_and_people_are_scored_on_all_kinds_of_ranks():
     assert cells[1:5] == ["0.975 ± 0.035", "0.950 ± 0.071", "", "0.500 ± 0.000"]
     # Seeds of 1 and .9 against 0: halved because SOR moves rho to 0..1.
     assert cells[6].startswith("-0.475 [-0.500, -0.450")
+
+
+def test_five_fold_scores_every_photograph_by_branches_that_never_saw_it(monkeypatch):
+    """Regions hold the photograph's number; what was learnt is what the branch's score tells."""
+    number = np.arange(12)[:, None]
+    own, extra = (Regions(*[x] * 6) for x in (number, 100 + number[:3]))
+    learnt = []
+
+    def train(head, regions, schedule, *, seed):
+        learnt.append(set(regions.valid.ravel().tolist()))
+        return learnt[-1]
+
+    def score(head, params, regions, scenes, *, rank_rule):
+        assert regions.valid.ravel().tolist() == scenes
+        assert not params & set(scenes)
+        return [{"matched": 2, "rho": scene / 100, "sa_sor": 0.5} for scene in scenes]
+
+    monkeypatch.setattr(branches, "train_branch", train)
+    monkeypatch.setattr(branches, "score_branch", score)
+    scored = (own, list(range(12)))
+    images = five_fold.folds(small_network()[0], own, [extra], scored, 0)
+    for rule in five_fold.RULES:
+        assert [2 * each["sor_multi"] - 1 for each in images[rule]] == pytest.approx(
+            [scene / 100 for scene in range(12)]
+        )
+    assert len(learnt) == 5 and {len(each) for each in learnt} == {9 + 3}
+
+
+def test_five_fold_tells_differences_to_the_first_row():
+    def seeds(values):
+        return [[{"sor_multi": value, "sa_sor": None} for value in values]] * 2
+
+    text = five_fold.markdown(
+        {"a": {"expected": seeds([0.5, None, 0.7])}, "b": {"expected": seeds([0.6, 0.9, 0.8])}}
+    )
+    first, second = (line.split("|")[3:] for line in text.splitlines()[2:])
+    assert "0.600" in first[0] and first[1].strip() == "" and first[2].strip() == "--"
+    assert "+0.100 [+0.100, +0.100]" in second[1]
