@@ -21,7 +21,7 @@ def get_config(folder=""):
         (f"{folder}/coco_instances", 0.12, "all"),
     )
     config.model.roi_slots = 16
-    config.optim.milestones = (1150, 1320)
-    config.train.update(steps=1400, log_every=20, eval_every=0, checkpoint_every=100)
+    config.optim.milestones = (2350, 2550)
+    config.train.update(steps=2600, log_every=20, eval_every=0, checkpoint_every=100)
     config.eval.best_metric = "mask_ap50"
     return config

@@ -23,6 +23,6 @@ def get_config(folder=""):
     )
     config.model.roi_slots = 16
     config.optim.update(warmup_steps=30, milestones=(720, 850))
-    config.train.update(steps=900, ema=0.998, log_every=20, eval_every=0, checkpoint_every=100)
+    config.train.update(steps=900, ema=0.995, log_every=20, eval_every=0, checkpoint_every=100)
     config.eval.best_metric = ""
     return config
