@@ -41,7 +41,7 @@ def prediction(
       ValueError: the variables are not those of config's model; it names them.
     """
     arguments = _shapes(config, variables, batch_size)
-    folder = jax.config.jax_compilation_cache_dir
+    folder = jax.config.values["jax_compilation_cache_dir"]
     if not is_kept or not folder or jax.default_backend() != "cpu":
         return _checked(config, arguments)
     path = pathlib.Path(folder) / FOLDER / _key(config, arguments)

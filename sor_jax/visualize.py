@@ -151,8 +151,12 @@ def _outline(mask: np.ndarray, width: int) -> np.ndarray:
 
 def _box(mask: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns that hold the mask; nothing beyond counts for its inside."""
-    spans = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return tuple(slice(x[0], x[-1] + 1) if len(x) else slice(0, 0) for x in spans)
+
+    def span(axis):
+        held = np.flatnonzero(mask.any(axis=axis))
+        return slice(held[0], held[-1] + 1) if len(held) else slice(0, 0)
+
+    return span(1), span(0)
 
 
 def _write_rank(picture: Image.Image, mask: np.ndarray, rank: int) -> None:

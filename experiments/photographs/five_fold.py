@@ -42,7 +42,8 @@ def main(_):
     platform.configure()
     logging.set_verbosity(logging.ERROR)
 
-    from configs import tables
+    from experiments.tables.jobs import job_of, load_config
+    from experiments.tables.rows import Row
 
     also = dict(given.split("=", 1) for given in _ALSO.value)
     choices = {text: [] if text == "alone" else text.split("+") for text in _CHOICES.value}
@@ -53,10 +54,12 @@ def main(_):
     own = _Regions(_CONFIG.value, _DETECTOR.value, _SET.value)
     scenes = own.to_score()
     others = {name: _Regions(_CONFIG.value, _DETECTOR.value, place) for name, place in also.items()}
+    where = {"scale": "lite0", "data": "assr", "folder": pathlib.Path(_OUT.value)}
     results = {}
     for seed in range(_SEEDS.value):
         for row in _ROWS.value:
-            ranking = tables.get_config(f"{row},lite0,assr")
+            job = job_of(Row(row, row, None, None, None), seed, **where)
+            ranking = load_config(job)
             for text, names in choices.items():
                 start = time.perf_counter()
                 extra = [others[name].to_learn() for name in names]
