@@ -12,7 +12,6 @@ The photographs of --set are dealt into five parts. A branch learns from four of
 first row and choice, photograph by photograph. Writes five_fold.md and .json.
 """
 
-import math
 import pathlib
 import time
 
@@ -32,16 +31,14 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Branches of each kind and part.", low
 _EPOCHS = flags.DEFINE_integer("epochs", 7, "Of a branch.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", "results", "Takes the table and the numbers.")
 
-FOLDS = 5
-RULES = ("sequential", "expected")  # the paper's, and the order of the mean rank
-_SCORES = {"sor_multi": "SOR multi", "sa_sor": "SA-SOR"}
-
 
 def main(_):
     """Trains all branches and writes the table anew after each seed."""
     platform.configure()
     logging.set_verbosity(logging.ERROR)
 
+    from experiments.photographs.folds import FoundRegions, folds, markdown
+    from experiments.tables.branches import Schedule
     from experiments.tables.jobs import job_of, load_config
     from experiments.tables.rows import Row
 
@@ -51,11 +48,13 @@ def main(_):
         raise ValueError(
             f"--choice names {sorted(unknown)}; --also has {sorted(also) or 'nothing'}"
         )
-    own = _Regions(_CONFIG.value, _DETECTOR.value, _SET.value)
+    own = FoundRegions(_CONFIG.value, _DETECTOR.value, _SET.value)
     scenes = own.to_score()
-    others = {name: _Regions(_CONFIG.value, _DETECTOR.value, place) for name, place in also.items()}
+    others = {
+        name: FoundRegions(_CONFIG.value, _DETECTOR.value, place) for name, place in also.items()
+    }
     where = {"scale": "lite0", "data": "assr", "folder": pathlib.Path(_OUT.value)}
-    results = {}
+    schedule, results = Schedule(epochs=_EPOCHS.value), {}
     for seed in range(_SEEDS.value):
         for row in _ROWS.value:
             job = job_of(Row(row, row, None, None, None), seed, **where)
@@ -63,113 +62,16 @@ def main(_):
             for text, names in choices.items():
                 start = time.perf_counter()
                 extra = [others[name].to_learn() for name in names]
-                scored = folds(ranking, own.to_learn(), extra, scenes, seed)
+                scored = folds(ranking, own.to_learn(), extra, scenes, schedule=schedule, seed=seed)
                 for rule, images in scored.items():
                     results.setdefault(f"{row}, {text}", {}).setdefault(rule, []).append(images)
                 print(
                     f"{row}, {text}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True
                 )
-        text = markdown(results)
+        page = markdown(results)
         write_json(pathlib.Path(_OUT.value) / "five_fold.json", results, indent=None)
-        write_whole(pathlib.Path(_OUT.value) / "five_fold.md", text)
-    print(text)
-
-
-class _Regions:
-    """What the detector makes of some splits of a folder, worked out when it is asked for."""
-
-    def __init__(self, config, detector, place):
-        from experiments.tables.shared_tables import MAX_FOUND, SLOTS
-        from sor_jax.evaluation.checkpoint import trained_variables
-
-        root, _, splits = place.rpartition(":")
-        self._config, self._splits = config.copy_and_resolve_references(), splits.split(",")
-        self._config.data.update(root=root, mixture=())
-        self._config.model.roi_slots = SLOTS
-        self._config.model.proposals.test.max_detections = MAX_FOUND
-        self._variables, self._learn = trained_variables(self._config, detector), None
-
-    def to_learn(self):
-        from experiments.tables.regions import training_regions
-
-        if self._learn is None:
-            parts = [
-                training_regions(self._config, self._variables, shrink=2, split=split)
-                for split in self._splits
-            ]
-            self._learn = _joined(parts)
-        return self._learn
-
-    def to_score(self):
-        """(regions, scenes) that the detector finds."""
-        from experiments.tables.regions import found_regions
-
-        parts = [
-            found_regions(self._config, self._variables, split, shrink=2) for split in self._splits
-        ]
-        return _joined([regions for regions, _ in parts]), [s for _, part in parts for s in part]
-
-
-def folds(row_config, own, extra, scored, seed) -> dict[str, list[dict]]:
-    """{rule: [scores of every photograph]} of the branches of one seed."""
-    import numpy as np
-
-    from experiments.tables.branches import Schedule, score_branch, train_branch
-    from sor_jax.build import build_model
-
-    head = build_model(row_config).ranking
-    found, scenes = scored
-    part = np.random.default_rng(0).permutation(len(scenes)) % FOLDS
-    images = {rule: [None] * len(scenes) for rule in RULES}
-    learnt = len(scenes) - math.ceil(len(scenes) / FOLDS)  # of each fold, so one program does all
-    for fold in range(FOLDS):
-        training = _joined([_chosen(own, np.flatnonzero(part != fold)[:learnt]), *extra])
-        params = train_branch(head, training, Schedule(epochs=_EPOCHS.value), seed=seed)
-        held_out = np.flatnonzero(part == fold)
-        for rule in RULES:
-            given = (_chosen(found, held_out), [scenes[index] for index in held_out])
-            rows = score_branch(head, params, *given, rank_rule=rule)
-            for index, row in zip(held_out, rows, strict=True):
-                several = row["matched"] >= 2 and row["rho"] is not None
-                sor_multi = (row["rho"] + 1) / 2 if several else None
-                images[rule][index] = {"sor_multi": sor_multi, "sa_sor": row["sa_sor"]}
-    return images
-
-
-def _joined(parts):
-    import numpy as np
-
-    return type(parts[0])(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
-
-
-def _chosen(regions, index):
-    return type(regions)(*(rows[index] for rows in regions))
-
-
-def markdown(results: dict) -> str:
-    """A table of {row and choice: {rule: [[scores of a photograph] of a seed]}}; 95 % intervals by
-    a bootstrap over photographs and seeds."""
-    import numpy as np
-
-    from experiments.tables.paired import paired_difference
-
-    def numbers(seeds, key):
-        return np.array([[np.nan if i[key] is None else i[key] for i in s] for s in seeds])
-
-    first = next(iter(results.values()))
-    heads = [f"{title} | difference" for title in _SCORES.values()]
-    lines = ["| branch, photographs | rule | " + " | ".join(heads) + " |", "|---" * 6 + "|"]
-    for name, rules in results.items():
-        for rule, seeds in rules.items():
-            cells = []
-            for key in _SCORES:
-                ours, reference = numbers(seeds, key), numbers(first[rule], key)
-                mean = paired_difference(ours, np.zeros_like(ours))
-                cells.append("{:.3f} ({:.3f} to {:.3f})".format(*mean) if mean else "--")
-                apart = None if rules is first else paired_difference(ours, reference)
-                cells.append("{:+.3f} [{:+.3f}, {:+.3f}]".format(*apart) if apart else "")
-            lines.append(f"| {name} | {rule} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        write_whole(pathlib.Path(_OUT.value) / "five_fold.md", page)
+    print(page)
 
 
 if __name__ == "__main__":

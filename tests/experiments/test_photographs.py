@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from experiments.photographs import five_fold, kinds, ways
+from experiments.photographs import folds, kinds, ways
 from experiments.photographs.report import write_report
 from experiments.photographs.scores import Row, bootstrap, markdown
-from experiments.tables import branches
+from experiments.tables.branches import Schedule
 from experiments.tables.regions import Regions, Scene
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.datasets.record import Record
@@ -223,11 +223,11 @@ def test_five_fold_scores_every_photograph_by_branches_that_never_saw_it(monkeyp
         assert not params & set(scenes)
         return [{"matched": 2, "rho": scene / 100, "sa_sor": 0.5} for scene in scenes]
 
-    monkeypatch.setattr(branches, "train_branch", train)
-    monkeypatch.setattr(branches, "score_branch", score)
+    monkeypatch.setattr(folds, "train_branch", train)
+    monkeypatch.setattr(folds, "score_branch", score)
     scored = (own, list(range(12)))
-    images = five_fold.folds(small_network()[0], own, [extra], scored, 0)
-    for rule in five_fold.RULES:
+    images = folds.folds(small_network()[0], own, [extra], scored, schedule=Schedule(), seed=0)
+    for rule in folds.RULES:
         assert [2 * each["sor_multi"] - 1 for each in images[rule]] == pytest.approx(
             [scene / 100 for scene in range(12)]
         )
@@ -238,7 +238,7 @@ def test_five_fold_tells_differences_to_the_first_row():
     def seeds(values):
         return [[{"sor_multi": value, "sa_sor": None} for value in values]] * 2
 
-    text = five_fold.markdown(
+    text = folds.markdown(
         {"a": {"expected": seeds([0.5, None, 0.7])}, "b": {"expected": seeds([0.6, 0.9, 0.8])}}
     )
     first, second = (line.split("|")[3:] for line in text.splitlines()[2:])
