@@ -89,12 +89,12 @@ def _brought_in(model, seed):
 def batch(seed, objects=()):
     """The made-up photograph with objects of gt_objects.json, as the loader makes a batch."""
     parts = [to_parts(item["segmentation"]) for item in objects]
-    empty = coco_mask.encode(np.zeros(HW, np.uint8, order="F"))  # polygons make it superfluous
+    shapes = [coco_mask.frPyObjects(item["segmentation"], *HW) for item in objects]
     record = Record(
         image_id=f"seed {seed}",
         image=recipe.make_image(seed)[..., ::-1],
         boxes=np.array([item["bbox"] for item in objects], np.float32).reshape(-1, 4),
-        masks=[empty] * len(parts),
+        masks=[coco_mask.merge(each) for each in shapes],
         polygons=parts,
         rank_order=np.float32([(item["gt_rank"] + 6) / 10 for item in objects]),
         grey=np.zeros(HW, np.uint8),
