@@ -32,6 +32,7 @@ def made_up_batch(batch_size: int, canvas_hw, max_objects: int, max_edges: int) 
         "gt_edge_part": np.zeros((*shape, max_edges), np.int32),
         "gt_edge_valid": np.zeros((*shape, max_edges), bool),
     }
+    batch["gt_has_mask"] = batch["gt_valid"].copy()
     for spot in zip(*np.nonzero(batch["gt_valid"]), strict=True):
         half = np.interp(rng.random(2), _SHARES, _SIDES) * size / 2
         centre = half + rng.random(2) * (size - 2 * half)
