@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco.ranks import rank_order
 from sor_jax.datasets.example import Photograph
-from sor_jax.datasets.folder import FolderBuilder, open_folder
+from sor_jax.datasets.folder import FolderBuilder
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.masks import is_numbers
 from sor_jax.datasets.names import Finder, without_suffix
@@ -146,19 +146,6 @@ class IrsrFolder:
                 f"{self.NAME}'s folder must look"
             )
         return root
-
-
-def builder(
-    root: str | os.PathLike | None,
-    split: str,
-    *,
-    cache_dir: str | os.PathLike | None = None,
-    on_error: str = "raise",
-    num_ranks: int = NUM_RANKS,
-) -> Irsr:
-    """The prepared builder of a split of IRSR, see IrsrFolder and folder.open_folder."""
-    folder = IrsrFolder(root, split, num_ranks)
-    return open_folder(Irsr, folder, cache_dir=cache_dir, on_error=on_error)
 
 
 def _values(objects: list, ranks: Sequence, num_ranks: int) -> tuple[list[float], int]:

@@ -8,13 +8,12 @@
 Ranks are as in IRSR; no photograph is left out of training for its number of objects.
 """
 
-import os
+import math
 import pathlib
 
-from sor_jax.datasets.folder import FolderBuilder, open_folder
+from sor_jax.datasets.folder import FolderBuilder
 from sor_jax.datasets.irsr import IrsrFolder
 from sor_jax.files import read_json
-from sor_jax.metrics.sor import NUM_RANKS
 
 
 class Sifr(FolderBuilder):
@@ -24,7 +23,7 @@ class Sifr(FolderBuilder):
 class SifrFolder(IrsrFolder):
     """A split as SIFR's files have it, see IrsrFolder; `root` holds train/, val/ and test/."""
 
-    NAME, SPLITS, MOST = "SIFR", ("train", "val", "test"), 10**9
+    NAME, SPLITS, MOST = "SIFR", ("train", "val", "test"), math.inf
 
     @staticmethod
     def file_of(root: pathlib.Path, split: str) -> pathlib.Path:
@@ -42,16 +41,3 @@ class SifrFolder(IrsrFolder):
         sides = (self._field(entry, index, name, int) for name in ("height", "width"))
         ranks = [one.get("gt_rank") if isinstance(one, dict) else None for one in objects]
         return objects, ranks, tuple(sides)
-
-
-def builder(
-    root: str | os.PathLike | None,
-    split: str,
-    *,
-    cache_dir: str | os.PathLike | None = None,
-    on_error: str = "raise",
-    num_ranks: int = NUM_RANKS,
-) -> Sifr:
-    """The prepared builder of a split of SIFR, see SifrFolder and folder.open_folder."""
-    folder = SifrFolder(root, split, num_ranks)
-    return open_folder(Sifr, folder, cache_dir=cache_dir, on_error=on_error)

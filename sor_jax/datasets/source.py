@@ -9,19 +9,21 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from sor_jax.datasets import assr, coco, irsr, scenes, sifr
+from sor_jax.datasets.folder import open_folder
 from sor_jax.datasets.prepare import about
 from sor_jax.datasets.record import NUM_RANKS, Record, decode_record
 
 NAMES = ("assr", "coco", "irsr", "scenes", "sifr")
+_GRADED = {"irsr": (irsr.Irsr, irsr.IrsrFolder), "sifr": (sifr.Sifr, sifr.SifrFolder)}
 
 
 def protocol(name: str) -> str:
     """Whose way of counting the metrics of a data set follow, for people."""
-    if name in ("irsr", "sifr"):
+    whose, which = "ASSR", "the objects of the model's ranks, five by default, are ranked"
+    if name in _GRADED:
+        whose = "IRSR"
         which = "every salient object is ranked, of own rank 0 and after the model's last rank, too"
-    else:
-        which = "the objects of the model's ranks, five by default, are ranked"
-    return f"{'IRSR' if name in ('irsr', 'sifr') else 'ASSR'}'s: {which}; SA-SOR by mask IoU 0.5"
+    return f"{whose}'s: {which}; SA-SOR by mask IoU 0.5"
 
 
 def open_source(
@@ -53,9 +55,10 @@ def open_source(
         options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
         options["num_ranks"] = num_ranks
         builder = coco.builder(root, split, cache_dir=cache_dir, **options)
-    elif name in ("irsr", "sifr"):
-        build = irsr.builder if name == "irsr" else sifr.builder
-        builder = build(root, split, cache_dir=cache_dir, on_error=on_error, num_ranks=num_ranks)
+    elif name in _GRADED:
+        kind, folder = _GRADED[name]
+        files = folder(root, split, num_ranks)
+        builder = open_folder(kind, files, cache_dir=cache_dir, on_error=on_error)
     elif name == "scenes":
         if num_ranks != NUM_RANKS:
             raise ValueError(
