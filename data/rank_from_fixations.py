@@ -28,6 +28,7 @@ from sor_jax.datasets.fixations.photographs import (
 from sor_jax.datasets.fixations.ranked_set import RankedSet
 from sor_jax.datasets.fixations.ranking import Inputs, rank_photographs
 from sor_jax.datasets.fixations.sources import DensitySource, FixationSource
+from sor_jax.datasets.masks import rle_as_json
 from sor_jax.decode.paste import PhotoDetections, paste_crop
 from sor_jax.photograph import read_photograph
 
@@ -107,10 +108,11 @@ def _as_objects(found: PhotoDetections) -> list[dict]:
         if taken and coco_mask.iou([encoded], taken, [0] * len(taken)).max() > _SAME:
             continue
         taken.append(encoded)
-        mask = {"size": encoded["size"], "counts": encoded["counts"].decode()}
         start = [crop.left + columns[0], crop.top + rows[0]]
         end = [crop.left + columns[-1] + 1, crop.top + rows[-1] + 1]
-        objects.append({"bbox": [int(v) for v in (*start, *end)], "segmentation": mask})
+        objects.append(
+            {"bbox": [int(v) for v in (*start, *end)], "segmentation": rle_as_json(encoded)}
+        )
     return objects
 
 

@@ -126,6 +126,11 @@ def encode_masks(masks: np.ndarray) -> list[dict]:
     return coco_mask.encode(np.asfortranarray(columns)) if len(masks) else []
 
 
+def rle_as_json(rle: dict) -> dict:
+    """A compressed COCO RLE with its counts as text, as JSON files hold it."""
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode()}
+
+
 def extents(masks: list[dict]) -> np.ndarray:
     """f64[n, 4]: the smallest boxes x0 y0 x1 y1 around the pixels of n COCO RLEs."""
     boxes = np.reshape(coco_mask.toBbox(masks) if masks else [], (-1, 4))

@@ -12,15 +12,20 @@ from sor_jax.datasets.images import SUFFIXES
 _NUMBER = re.compile(r"0*(\d+)(\.0*)?")
 
 
+def composed(name: str) -> str:
+    """With accents as parts of their letters (NFC); some systems store them as letters apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def canonical(name) -> str:
     """What is left of an id without an image file's ending, leading zeros and ".0".
 
-    Letters are composed (NFC): some systems store an accent as a letter of its own. Ids are text,
-    or numbers as JSON and tables have them (100, 100.0). Raises ValueError for anything else.
+    It is `composed`. Ids are text, or numbers as JSON and tables have them (100, 100.0). Raises
+    ValueError for anything else.
     """
     if isinstance(name, bool) or not isinstance(name, str | int | float):
         raise ValueError(f"an image id is {name!r}; expected text or a number")
-    name = without_suffix(unicodedata.normalize("NFC", str(name)).strip())
+    name = without_suffix(composed(str(name)).strip())
     number = _NUMBER.fullmatch(name)
     return number[1] if number else name
 

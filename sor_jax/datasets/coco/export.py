@@ -1,46 +1,48 @@
 """Records of any data set as COCO JSON, which labelling tools open."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from sor_jax.datasets.masks import rle_as_json
 from sor_jax.datasets.record import Record, ranked_indices
-
-CATEGORY = {"id": 1, "name": "salient object"}
 
 
 def to_coco(records: Iterable[Record], *, suffix: str = ".jpg") -> dict:
-    """A COCO file of these photographs: {"images", "annotations", "categories"}.
+    """A COCO file of these photographs, see `coco_file`.
 
     An annotation has "rank", 1 = most salient, or null; "bbox" is x y width height in pixels.
-    Polygons stay polygons, other masks are compressed RLEs. `suffix` completes a record's id to its
-    file name.
+    Polygons stay polygons, other masks are compressed RLEs.
     """
+    photographs = ((one.image_id, one.image.shape[:2], _objects(one)) for one in records)
+    return coco_file(photographs, suffix=suffix)
+
+
+def coco_file(
+    photographs: Iterable[tuple[str, tuple[int, ...], Iterable[dict]]], *, suffix: str = ".jpg"
+) -> dict:
+    """{"images", "annotations", "categories"} of photographs; gives the ids.
+
+    Args:
+      photographs: id, (height, width) and the annotations' own fields of each.
+      suffix: completes an id to the name of a file.
+    """
+    category = {"id": 1, "name": "salient object"}
     images, annotations = [], []
-    for image_id, record in enumerate(records, 1):
-        height, width = record.image.shape[:2]
-        images.append(
-            {
-                "id": image_id,
-                "file_name": f"{record.image_id}{suffix}",
-                "height": height,
-                "width": width,
-            }
-        )
-        place = {index: rank for rank, index in enumerate(ranked_indices(record.rank_order), 1)}
-        for index in range(len(record.boxes)):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": CATEGORY["id"],
-                    "iscrowd": 0,
-                    "rank": place.get(index),
-                    **_shape(record, index),
-                }
-            )
-    return {"images": images, "annotations": annotations, "categories": [CATEGORY]}
+    for number, (image_id, (height, width), objects) in enumerate(photographs, 1):
+        name = f"{image_id}{suffix}"
+        images.append({"id": number, "file_name": name, "height": height, "width": width})
+        for fields in objects:
+            ids = {"id": len(annotations) + 1, "image_id": number, "category_id": category["id"]}
+            annotations.append({**ids, "iscrowd": 0, **fields})
+    return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+def _objects(record: Record) -> Iterator[dict]:
+    place = {index: rank for rank, index in enumerate(ranked_indices(record.rank_order), 1)}
+    for index in range(len(record.boxes)):
+        yield {"rank": place.get(index), **_shape(record, index)}
 
 
 def _shape(record: Record, index: int) -> dict:
@@ -53,6 +55,5 @@ def _shape(record: Record, index: int) -> dict:
     return {
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": int(coco_mask.area(mask)),
-        "segmentation": segmentation
-        or {"size": list(mask["size"]), "counts": mask["counts"].decode()},
+        "segmentation": segmentation or rle_as_json(mask),
     }

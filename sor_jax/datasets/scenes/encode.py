@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from sor_jax.datasets.masks import encode_masks
+from sor_jax.datasets.masks import encode_masks, rle_as_json
 from sor_jax.datasets.scenes.draw import Scene, draw
 
 _ALONE = 64  # fewer scenes than this are drawn here: processes take a second to start
@@ -34,9 +34,7 @@ def example(seed: int, split: str, index: int, image_hw: tuple[int, int]) -> dic
             {
                 "bbox": box,
                 "rank_order": rank,
-                "segmentation": json.dumps(
-                    {"size": list(image_hw), "counts": rle["counts"].decode()}
-                ),
+                "segmentation": json.dumps(rle_as_json(rle)),
             }
             for box, rank, rle in zip(scene.boxes, scene.rank_order, rles, strict=True)
         ],
