@@ -15,17 +15,10 @@ PATHS = ("init_from", "data.root", "data.cache_dir")
 
 # Last words of the fields that are 1 or more; all other numbers are 0 or more.
 _SIZES = {
-    "batch_size",
-    "accumulate",
-    "steps",
-    "max_objects",
-    "roi_slots",
-    "num_ranks",
-    "channels",
-    "hidden",
+    *("batch_size", "accumulate", "steps", "max_objects", "roi_slots", "num_ranks", "channels"),
+    *("hidden", "ffn", "heads", "center_grid", "scale_grid", "max_detections", "max_proposals"),
+    *("pre_nms_top", "sampled_anchors", "sampled_rois"),
 }
-_SIZES |= {"ffn", "heads", "center_grid", "scale_grid", "max_detections", "max_proposals"}
-_SIZES |= {"pre_nms_top", "sampled_anchors", "sampled_rois"}
 TARGETS = ("ranked", "all")
 _SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {

@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from sor_jax.datasets.names import composed
 from sor_jax.datasets.record import Record
 from sor_jax.evaluation.gallery import write_metrics
 from sor_jax.evaluation.truth import truth_of
@@ -113,21 +113,16 @@ def _find(folder) -> dict[str, pathlib.Path]:
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() not in ENDINGS or not file.is_file():
             continue
-        image_id = _composed(file.relative_to(folder).with_suffix("").as_posix())
+        image_id = composed(file.relative_to(folder).with_suffix("").as_posix())
         if image_id in found:
             raise ValueError(f"{found[image_id]} and {file} are both maps of {image_id}; keep one")
         found[image_id] = file
     return found
 
 
-def _composed(name: str) -> str:
-    """With accents as parts of their letters; some systems store them apart."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _read(files, folder, record: Record, kind: str) -> np.ndarray:
     """u8[h, w] or u16[h, w]: the map of a record, brought to the photograph's size."""
-    file = files.get(_composed(record.image_id))
+    file = files.get(composed(record.image_id))
     if file is None:
         raise FileNotFoundError(f"{pathlib.Path(folder) / record.image_id}.png")
     hw = record.image.shape[:2]
