@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import pathlib
-import shutil
 import threading
 
 import numpy as np
@@ -17,16 +16,14 @@ from PIL import Image
 
 import sor_jax
 from sor_jax.datasets.scenes.draw import draw
+from tests.web.conftest import downloaded
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BUILT = pathlib.Path(__file__).parents[2] / "build" / "browser"
 SCREENSHOT = os.environ.get("SOR_SCREENSHOT")
 WAIT = 90_000  # milliseconds
 LARGEST = 20_000_000  # bytes of all that the page is
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright: make test-web")
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: make test-web"),
     pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="not built: make browser"),
     pytest.mark.filterwarnings("default"),
 ]
@@ -44,15 +41,6 @@ def address():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +69,6 @@ def ranked(page, path):
     page.set_input_files("#file", path)
     page.wait_for_function("['ranked', 'failed'].includes(document.body.dataset.state)")
     return page.inner_text("#status")
-
-
-def downloaded(page, button) -> pathlib.Path:
-    with page.expect_download() as waiting:
-        page.click(button)
-    return waiting.value
 
 
 # The second is higher than wide, and no side of the third is one that scales evenly.

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import pathlib
-import shutil
 import socket
 import zipfile
 
@@ -18,18 +17,13 @@ from PIL import Image
 
 import sor_jax
 from tests.door.models import exported, photograph
+from tests.web.conftest import downloaded
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOT = os.environ.get("SOR_SCREENSHOT")
-QUIET = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update")
 WAIT = 60_000  # milliseconds
 
 gradio = pytest.importorskip("gradio", reason="the page needs Gradio: make test-web")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright: make test-web")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: make test-web"),
-    pytest.mark.filterwarnings("default"),
-]
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +42,6 @@ def address(ranker):
     web.launch(page, host="127.0.0.1", port=port, block=False)
     yield f"http://127.0.0.1:{port}"
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(
-            executable_path=CHROMIUM, args=[f"--{option}" for option in QUIET]
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -88,12 +72,6 @@ def png(image):
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
-
-
-def downloaded(page, button) -> pathlib.Path:
-    with page.expect_download() as waiting:
-        page.click(button)
-    return waiting.value
 
 
 def test_a_photograph_is_ranked_and_its_files_come_down(page, upload, ranker):
