@@ -8,10 +8,12 @@ detector.
 
 The photographs of --set are dealt into five parts. A branch learns from four of them and what a
 --choice names beside, and is scored on the fifth, by both rules of ranks; so every photograph of
---set is scored once for each seed. --row takes rows of configs/tables.py. Differences are to the
-first row and choice, photograph by photograph. Writes five_fold.md and .json.
+--set is scored once for each seed. --row takes rows of configs/tables.py, --rank_loss values of
+config.loss.rank_loss. Differences are to the first of all, photograph by photograph. Writes
+five_fold.md and .json.
 """
 
+import itertools
 import pathlib
 import time
 
@@ -27,6 +29,12 @@ _SET = flags.DEFINE_string("set", None, "FOLDER:split,split of the photographs t
 _ALSO = flags.DEFINE_multi_string("also", [], "NAME=FOLDER:split,split to learn from.")
 _CHOICES = flags.DEFINE_multi_string("choice", ["alone"], "alone, or names of --also, with +.")
 _ROWS = flags.DEFINE_multi_string("row", ["ppa"], "Ranking branches, rows of configs/tables.py.")
+_LOSSES = flags.DEFINE_multi_enum(
+    "rank_loss",
+    ["cross_entropy"],
+    ["cross_entropy", "pairwise", "listmle"],
+    "That branches learn by.",
+)
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Branches of each kind and part.", lower_bound=1)
 _EPOCHS = flags.DEFINE_integer("epochs", 7, "Of a branch.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", "results", "Takes the table and the numbers.")
@@ -54,20 +62,21 @@ def main(_):
         name: FoundRegions(_CONFIG.value, _DETECTOR.value, place) for name, place in also.items()
     }
     where = {"scale": "lite0", "data": "assr", "folder": pathlib.Path(_OUT.value)}
-    schedule, results = Schedule(epochs=_EPOCHS.value), {}
+    results = {}
     for seed in range(_SEEDS.value):
         for row in _ROWS.value:
             job = job_of(Row(row, row, None, None, None), seed, **where)
             ranking = load_config(job)
-            for text, names in choices.items():
+            for (text, names), loss in itertools.product(choices.items(), _LOSSES.value):
                 start = time.perf_counter()
-                extra = [others[name].to_learn() for name in names]
+                name = ", ".join([row, text] + [loss] * (len(_LOSSES.value) > 1))
+                schedule = Schedule(epochs=_EPOCHS.value, rank_loss=loss)
+                extra = [others[other].to_learn() for other in names]
                 scored = folds(ranking, own.to_learn(), extra, scenes, schedule=schedule, seed=seed)
                 for rule, images in scored.items():
-                    results.setdefault(f"{row}, {text}", {}).setdefault(rule, []).append(images)
-                print(
-                    f"{row}, {text}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True
-                )
+                    results.setdefault(name, {}).setdefault(rule, []).append(images)
+                seconds = time.perf_counter() - start
+                print(f"{name}, seed {seed}: {seconds:.0f} s", flush=True)
         page = markdown(results)
         write_json(pathlib.Path(_OUT.value) / "five_fold.json", results, indent=None)
         write_whole(pathlib.Path(_OUT.value) / "five_fold.md", page)

@@ -12,7 +12,7 @@ import optax
 
 from experiments.tables.regions import Regions, Scene
 from sor_jax.detectors.predict import RANK_RULES
-from sor_jax.losses.ranking import rank_loss
+from sor_jax.losses.ranking import RANK_LOSSES
 from sor_jax.losses.reduce import ratio
 from sor_jax.metrics.scoreboard import Prediction, Scoreboard
 from sor_jax.models.ranking import RankingHead
@@ -28,11 +28,13 @@ class Schedule:
       epochs: times that every image is seen.
       batch_size: images a step.
       rate: after a warm-up of 100 steps, or of a tenth of all steps where these are few.
+      rank_loss: as config.loss.rank_loss.
     """
 
     epochs: int = 10
     batch_size: int = 32
     rate: float = 1e-3
+    rank_loss: str = "cross_entropy"
 
     def steps(self, num_images: int) -> int:
         """Steps in all."""
@@ -80,6 +82,7 @@ def _training(head, schedule, steps):
 
         def loss(params):
             logit = rank_logits(head, params, part, train=True, rngs={"dropout": dropout})
+            rank_loss = RANK_LOSSES[schedule.rank_loss]
             return ratio(rank_loss(logit, part.rank_class, part.valid), at_least=1.0)
 
         grads = jax.grad(loss)(params)

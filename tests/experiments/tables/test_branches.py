@@ -125,6 +125,18 @@ def test_a_branch_learns_what_its_regions_show_and_its_seed_decides_all():
     assert not np.array_equal(params["rank"]["kernel"], other["rank"]["kernel"])
 
 
+def test_a_branch_that_learns_pairs_alone_orders_by_the_mean_class():
+    schedule = Schedule(epochs=12, batch_size=16, rate=5e-3, rank_loss="pairwise")
+    params = train_branch(HEAD, made_up_regions(), schedule, seed=0)
+    unseen = made_up_regions(seed=1)
+    logit = np.asarray(rank_logits(HEAD, params, unseen))
+    mean = jax.nn.softmax(logit) @ np.arange(5.0)
+    order = np.argsort(mean[:, :3], axis=1) == np.argsort(unseen.rank_class[:, :3], axis=1)
+    assert order.mean() > 0.9
+    # No absolute class is learnt, unlike by the cross-entropy.
+    assert (logit.argmax(axis=-1) == unseen.rank_class).mean() < 0.9
+
+
 def test_branches_that_are_done_are_kept_and_other_settings_train_anew(
     monkeypatch, network, tmp_path
 ):
