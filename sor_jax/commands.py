@@ -1,6 +1,7 @@
 """What every command shares: it starts from any folder, and what a user can mend is one message."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -125,6 +126,21 @@ def print_error(error: BaseException) -> None:
             text = f"{frame.filename}, line {frame.lineno}: {text}"
             break
     print(f"error: {text}\n(--debug shows where)", file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """Prints a line. Where nobody can read it any more it is dropped, and so is what comes later.
+
+    So a terminal that was closed, or a `tee` that was stopped, ends no training.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def message(error: BaseException) -> str:

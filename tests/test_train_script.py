@@ -82,13 +82,14 @@ def test_mask_rcnn_trains_and_is_scored(folder):
     assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["2"]
 
 
-def test_a_signal_to_all_its_processes_saves_and_ends_well(folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_all_its_processes_saves_and_ends_well(folder, number):
     # A terminal and a cluster signal the whole group, the reader process included.
-    workdir = folder / "stopped"
+    workdir = folder / number.name
     process = start(folder, f"--workdir={workdir}", "--config.train.steps=100000")
     for line in process.stdout:
         if line.startswith("step 1/"):
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
             break
     code, output = finish(process)
     assert code == 0, output

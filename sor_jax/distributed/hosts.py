@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from sor_jax.commands import tell
 from sor_jax.distributed.sharding import replicated, spread
 
 
@@ -26,7 +27,7 @@ def is_primary() -> bool:
 def say(text: str) -> None:
     """Prints a line, once for all processes."""
     if is_primary():
-        print(text, flush=True)
+        tell(text)
 
 
 def barrier(name: str) -> None:

@@ -7,7 +7,12 @@ import time
 import grain
 from absl import flags
 
-from sor_jax.inputs.worker import check_shared_memory, describe_death, prepare_worker
+from sor_jax.inputs.worker import (
+    check_shared_memory,
+    describe_death,
+    prepare_worker,
+    start_tracker,
+)
 
 _AHEAD = 2  # batches that a thread or a worker reads ahead; a batch is several megabytes
 
@@ -72,6 +77,7 @@ class TrainIterator(grain.DatasetIterator):
         inside = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
         workers = grain.MultiprocessingOptions(self._num_workers, per_worker_buffer_size=_AHEAD)
         _wait_at_exit()
+        start_tracker()
         return iter(batches.to_iter_dataset(inside).mp_prefetch(workers, prepare_worker))
 
 

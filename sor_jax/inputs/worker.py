@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import threading
+from multiprocessing import resource_tracker
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -13,11 +14,11 @@ def prepare_worker(index: int, count: int) -> None:
     """Called in each reader process before it reads.
 
     It ends with its parent, even where that is killed: nobody would stop it, and its shared memory
-    would never be freed. SIGINT and SIGTERM, which a terminal or a cluster sends to all processes
-    of a run, are the parent's to answer: it still needs the batches of its last step.
+    would never be freed. SIGINT, SIGTERM and SIGHUP, which a terminal or a cluster sends to all
+    processes of a run, are the parent's to answer: it still needs the batches of its last step.
     """
     del index, count
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(
         target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
@@ -27,6 +28,18 @@ def prepare_worker(index: int, count: int) -> None:
 def _end_with(parent) -> None:
     parent.join()
     os._exit(1)
+
+
+def start_tracker() -> None:
+    """Starts the process that keeps Python's list of shared memory where it does not run.
+
+    Python lets it outlive SIGINT and SIGTERM; by this one it outlives SIGHUP, too.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def check_shared_memory(num_workers: int, needed: int) -> None:

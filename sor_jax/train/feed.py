@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from sor_jax.commands import tell
 from sor_jax.distributed.hosts import Sum
 from sor_jax.distributed.sharding import put
 from sor_jax.inputs.damage import reasons
@@ -53,6 +54,6 @@ class BatchFeed:
     def _tell_damage(self, batch: dict) -> int:
         found = reasons(batch)
         for reason in sorted(set(found) - self._told):
-            print(f"left out: {reason}", flush=True)
+            tell(f"left out: {reason}")
         self._told |= set(found)
         return len(found)

@@ -42,9 +42,9 @@ def train_and_evaluate(
 
     Leaves in the workdir: checkpoints/ (the last two and the best), best.json, metrics.jsonl,
     tensorboard/, examples/STEP/ID.png, config.json and environment.jsonl. The input normalisation
-    is that of the weights that the run starts from, where they say it. On SIGTERM or SIGINT it
-    ends the step or breaks the evaluation off, saves and returns. A loss or gradient that is not
-    finite raises FloatingPointError and is never saved, or skips the step, as
+    is that of the weights that the run starts from, where they say it. On SIGTERM, SIGINT or
+    SIGHUP it ends the step or breaks the evaluation off, saves and returns. A loss or gradient
+    that is not finite raises FloatingPointError and is never saved, or skips the step, as
     config.train.on_nonfinite says.
 
     Args:

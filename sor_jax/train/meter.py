@@ -6,6 +6,8 @@ import time
 import jax
 import numpy as np
 
+from sor_jax.commands import tell
+
 SKIPPED = "train/skipped_steps"
 EXAMPLES = "data/examples_seen"
 RECORDS = "data/records_skipped"
@@ -53,7 +55,7 @@ class Meter:
             if not bad:
                 self._fetched.append((step, scalars))
                 continue
-            print(f"step {step} skipped, not finite: {named}", flush=True)
+            tell(f"step {step} skipped, not finite: {named}")
             if self.totals[SKIPPED] > self._max_skipped:
                 raise FloatingPointError(
                     f"step {step} is not finite: {named}; {self.totals[SKIPPED]} steps were "

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import jax
 
+from sor_jax.commands import tell
 from sor_jax.distributed.hosts import from_all, is_alone, is_primary, local_copy, say, taking_turns
 from sor_jax.distributed.sharding import make_mesh, make_predict
 from sor_jax.evaluation.gallery import output_path
@@ -114,4 +115,4 @@ class Trace:
         if self._running:
             self._running = False
             jax.profiler.stop_trace()
-            print(f"profiler trace: {self._folder}", flush=True)
+            tell(f"profiler trace: {self._folder}")

@@ -9,6 +9,7 @@ import pathlib
 import platform
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ FREE = {
     ),
     "eval": ("split", "at_start", "batch_size", "max_images", "best_metric"),
 }
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ENVIRONMENT = "environment.jsonl"
 PACKAGES = ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "Pillow"]
 PACKAGES += ["pycocotools"]
@@ -148,10 +149,12 @@ _FREE = {f"{section}.{name}" for section, names in FREE.items() for name in name
 
 
 class StopRequest:
-    """Turns SIGTERM and SIGINT, while its `with` block runs, into a flag that the loop looks at.
+    """Turns SIGTERM, SIGINT and SIGHUP, while its `with` block runs, into a flag for the loop.
 
-    The first signal sets `requested`; a second one ends the process at once. Outside the main
-    thread, where Python delivers no signals, `requested` stays False.
+    The first signal sets `requested`; a second SIGTERM or SIGINT ends the process at once. A closed
+    terminal sends SIGHUP more than once, so another one changes nothing; where it was ignored
+    before (nohup) it stays so. Outside the main thread, where Python delivers no signals,
+    `requested` stays False.
     """
 
     def __init__(self):
@@ -160,7 +163,8 @@ class StopRequest:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            numbers = (n for n in SIGNALS if not _is_nohup(n))
+            self._before = {number: signal.signal(number, self._ask) for number in numbers}
         return self
 
     def __exit__(self, *_):
@@ -169,10 +173,17 @@ class StopRequest:
 
     def _ask(self, number, _):
         self.requested = True
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)  # not Python's, which waits for a call to return
+        for each in self._before:  # not Python's SIGINT, which waits for a call to return
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else signal.SIG_DFL)
         name = signal.Signals(number).name
-        print(f"{name}: stopping after this step and saving; again to stop at once", flush=True)
+        line = f"{name}: stopping after this step and saving; again to stop at once\n"
+        # The loop may be printing at this moment, and there may be no terminal any more.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stdout.fileno(), line.encode())
+
+
+def _is_nohup(number: signal.Signals) -> bool:
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
 
 
 def environment() -> dict[str, str | int | None]:

@@ -1,8 +1,5 @@
 import json
 import os
-import signal
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -65,69 +62,6 @@ def test_six_steps_are_three_and_three_bit_for_bit(tmp_path, ema):
     assert int(resumed.step) == 6
     assert_same_bits(resumed, straight)
     assert numbers(tmp_path / "resumed") == numbers(tmp_path / "straight")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, capsys, number):
-    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-
-    def send(index):
-        if index == 3:
-            os.kill(os.getpid(), number)
-
-    straight = run(tmp_path / "straight")
-    capsys.readouterr()
-    stopped = run(tmp_path / "stopped", train_batches=toy.Batches(send))
-    assert int(stopped.step) == 4
-    said = capsys.readouterr().out
-    assert f"stopped after step 4 of 6, saved in {tmp_path}/stopped/checkpoints/4" in said
-    assert "the same command goes on" in said
-    assert not any("eval/mae" in record for record in records(tmp_path / "stopped"))
-    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
-
-    resumed = run(tmp_path / "stopped")
-    assert "going on from step 4" in capsys.readouterr().out
-    assert_same_bits(resumed, straight)
-    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "straight")
-
-
-_TWICE = """
-import os, signal, sys
-from tests.train.test_loop import run, toy
-
-def send(index):
-    if index == 1:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
-
-run(sys.argv[1], train_batches=toy.Batches(send))
-"""
-
-
-@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
-def test_a_second_signal_ends_the_process_at_once(tmp_path, second):
-    command = [sys.executable, "-c", _TWICE, str(tmp_path), second]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == -getattr(signal, second), ended.stderr
-    assert "SIGINT" in ended.stdout
-    assert "stopped after" not in ended.stdout
-
-
-def test_a_signal_breaks_an_evaluation_off_and_it_is_made_up_for(tmp_path):
-    asked = []
-
-    def send():
-        asked.append(1)
-        if len(asked) == 2:  # after the first batch of the first evaluation
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    config = toy.config(eval_every=2, checkpoint_every=0)
-    state = run(tmp_path, config, eval_batches=lambda size: toy.eval_batches(size, send, images=12))
-    assert int(state.step) == 2
-    assert [r for r in records(tmp_path) if "eval/mae" in r] == []
-    assert os.listdir(tmp_path / "checkpoints") == ["2"]
-    run(tmp_path, config)
-    assert [r["step"] for r in records(tmp_path) if "eval/mae" in r] == [2, 4, 6]
 
 
 def test_evaluations_are_logged_drawn_and_choose_the_best(tmp_path, capsys):
@@ -246,17 +180,6 @@ def test_means_that_a_kill_cuts_in_two_are_the_same(tmp_path, log_every, killed)
     assert [r["data/examples_seen"] for r in records(tmp_path / "resumed") if "learning_rate" in r][
         -1
     ] == 24
-
-
-def test_a_signal_before_the_first_step_ends_the_run_with_nothing_to_save(tmp_path, capsys):
-    def init(rng):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return toy.init(rng)
-
-    assert int(run(tmp_path, init=init).step) == 0
-    said = capsys.readouterr().out
-    assert "stopped after step 0 of 6, nothing to save yet" in said
-    assert int(run(tmp_path).step) == 6
 
 
 def test_the_profiler_traces_the_steps_that_are_asked_for(tmp_path, capsys):
