@@ -18,17 +18,17 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from sor_jax.checkpoints.best import BestScore
+from sor_jax.checkpoints.kept import Kept
 from sor_jax.checkpoints.saved import (
     FOLDER,
     find_any_damage,
-    is_held,
     no_tracebacks,
     saved_shapes,
     steps_in,
     write_manifest,
 )
 from sor_jax.commands import message
-from sor_jax.distributed.hosts import barrier, is_alone, is_primary
+from sor_jax.distributed.hosts import barrier, is_primary
 
 ASIDE = "damaged"
 
@@ -55,7 +55,9 @@ class Checkpoints:
         self._workdir = pathlib.Path(workdir).absolute()
         self._failed, self._quiet = False, contextlib.ExitStack()
         self._best = BestScore(self._workdir, best_metric)
+        self._kept = Kept(self._workdir / FOLDER, self._best)
         if is_primary():
+            self._kept.bring_back()
             self._set_damaged_aside()
         barrier("checkpoints checked")
         context = ocp.Context()
@@ -64,7 +66,7 @@ class Checkpoints:
         self._orbax = ocp.training.Checkpointer(
             self._workdir / FOLDER,
             context=context,
-            preservation_policy=_LastTwoAndBest(self._workdir / FOLDER, self._best),
+            preservation_policy=self._kept,
             cleanup_tmp_directories=True,
         )
 
@@ -93,8 +95,11 @@ class Checkpoints:
                 self._orbax.save_checkpointables(step, parts, force=True)
             if is_primary():
                 write_manifest(self.folder(step))
+                self._kept.delete()
         except (OSError, ValueError) as error:
             self._failed = True
+            if is_primary():
+                self._kept.bring_back()
             self._quiet.enter_context(no_tracebacks())  # of threads that still write
             end = time.monotonic() + 5
             for thread in set(threading.enumerate()) - threads:
@@ -215,22 +220,6 @@ def _named_shapes(fields: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     )
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in leaves}
     return {name: tuple(leaf.shape) for name, leaf in named.items()}
-
-
-class _LastTwoAndBest:
-    """Orbax asks it which checkpoints stay: the last two, the best, and one that is being read.
-
-    Of several processes each would have to see the same readers, so there readers hold nothing.
-    """
-
-    def __init__(self, root: pathlib.Path, best: BestScore):
-        self._root, self._best = root, best
-
-    def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        del context
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = (*sorted(steps)[-2:], self._best.step)
-        return [step in kept or (is_alone() and is_held(self._root / str(step))) for step in steps]
 
 
 class _Position:

@@ -4,7 +4,6 @@ A whole checkpoint has a list of its files with sizes and check sums, files.json
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -18,10 +17,11 @@ from absl import logging
 
 from sor_jax.checkpoints.best import read_best
 from sor_jax.checkpoints.exported import is_exported, read_exported
+from sor_jax.checkpoints.kept import FILES, held
+from sor_jax.distributed.hosts import barrier, from_all, is_primary
 from sor_jax.files import quiet, whole
 
 FOLDER = "checkpoints"
-FILES = "files.json"
 CONFIG = "config.json"  # beside it: what the run was made by
 
 
@@ -30,24 +30,51 @@ def open_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> Itera
     """The folder of one checkpoint, whose files are as they were written, held within the block.
 
     A run that saves beside the reader deletes older checkpoints, but none that is held. One that
-    vanishes before it can be held is no error: the run has a newer one then, which is taken.
+    vanishes before it can be held is no error: the run has a newer one then, which is taken. Of
+    several processes all have to call it, and all get the one that the primary finds.
 
     Args:
       source: a workdir, or one checkpoint already, such as WORKDIR/checkpoints/4000 or a folder of
         weights as of sor_jax.checkpoints.exported.
       prefer: of a workdir "best" (the last where none has a score) or "last".
     """
-    for _ in range(50):
+    with contextlib.ExitStack() as stack:
+        found: pathlib.Path | Exception = pathlib.Path()
+        if is_primary():
+            try:
+                found = stack.enter_context(_open(source, prefer))
+            except (OSError, ValueError) as error:
+                found = error  # everybody's
+        found = from_all(found)[0]
+        if isinstance(found, Exception):
+            raise found
+        if not is_primary():
+            stack.enter_context(_open(found, prefer))
+        barrier("checkpoint held")
+        yield found
+
+
+@contextlib.contextmanager
+def _open(source: str | os.PathLike, prefer: str) -> Iterator[pathlib.Path]:
+    for attempt in range(50):
         folder = _choose(source, prefer)
-        with _hold(folder):
+        with held(folder) as is_held:
             damage = _damage_or_absence(folder)
-            if damage is None:
+            if damage is None and (is_held or attempt >= 20 or not _is_new(folder)):
                 yield folder
                 return
-        time.sleep(0.1)  # a deletion takes a moment, file by file
-        if has_manifest(folder) and _damage_or_absence(folder) == damage:
+        time.sleep(0.1)  # a deletion takes a moment, file by file, and so does a list of files
+        if has_manifest(folder) and damage and _damage_or_absence(folder) == damage:
             break  # nobody deletes it
     raise ValueError(f"{folder} is damaged: {damage}. Take another checkpoint")
+
+
+def _is_new(folder: pathlib.Path) -> bool:
+    """Whether a run has touched a checkpoint so lately that its list of files may come yet."""
+    try:
+        return (folder / "data").is_dir() and time.time() - folder.stat().st_mtime < 60
+    except FileNotFoundError:
+        return True
 
 
 def find_checkpoint(source: str | os.PathLike, *, prefer: str = "best") -> pathlib.Path:
@@ -65,18 +92,6 @@ def _damage_or_absence(folder: pathlib.Path) -> str | None:
         return f"{error.filename} is gone"
 
 
-def is_held(folder: pathlib.Path) -> bool:
-    """Whether somebody reads a checkpoint at this moment."""
-    try:
-        with (folder / FILES).open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no list of files, or a file system without locks
-        return False
-    return False
-
-
 def _choose(source: str | os.PathLike, prefer: str) -> pathlib.Path:
     if prefer not in ("best", "last"):
         raise ValueError(f"prefer is {prefer!r}: it must be 'best' or 'last'")
@@ -92,16 +107,6 @@ def _choose(source: str | os.PathLike, prefer: str) -> pathlib.Path:
         )
     best = read_best(source).get("step")
     return root / str(best if prefer == "best" and best in steps else max(steps))
-
-
-@contextlib.contextmanager
-def _hold(folder: pathlib.Path) -> Iterator[None]:
-    """A shared lock on the list of files; nothing where there is none, or no locks."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            file = stack.enter_context((folder / FILES).open())
-            fcntl.flock(file, fcntl.LOCK_SH)
-        yield
 
 
 def _orbax():

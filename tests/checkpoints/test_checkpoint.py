@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,9 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from sor_jax.checkpoints import saved
 from sor_jax.checkpoints.checkpoint import Checkpoints
-from sor_jax.checkpoints.saved import find_checkpoint, find_damage, open_checkpoint
+from sor_jax.checkpoints.saved import find_checkpoint
 from sor_jax.distributed.sharding import make_mesh, replicated
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.state import create_state
@@ -104,45 +102,6 @@ def test_the_last_two_and_the_best_are_kept(tmp_path, metric, scores, best):
     assert Checkpoints(tmp_path, best_metric=metric).best_step == best
     assert find_checkpoint(tmp_path, prefer="last").name == "9"
     assert find_checkpoint(tmp_path).name == str(best or 9)
-
-
-def test_a_checkpoint_that_is_read_stays_until_it_has_been_read(tmp_path):
-    checkpoints = Checkpoints(tmp_path)
-    state = make_state()
-    checkpoints.save(1, state, Position(1))
-    with open_checkpoint(tmp_path) as folder:
-        for step in (2, 3, 4):
-            checkpoints.save(step, state, Position(step))
-        assert folder.name == "1" and find_damage(folder) is None
-        assert kept(tmp_path) == [1, 3, 4]
-    checkpoints.save(5, state, Position(5))
-    checkpoints.close()
-    assert kept(tmp_path) == [4, 5]
-
-
-@pytest.mark.parametrize("how", ["at once", "file by file"])
-def test_a_checkpoint_that_vanishes_gives_way_to_the_next(tmp_path, monkeypatch, how):
-    checkpoints = Checkpoints(tmp_path)
-    for step in (1, 2):
-        checkpoints.save(step, make_state(), Position(step))
-    checkpoints.close()
-    choose, asked = saved._choose, []
-
-    def vanishing(source, prefer):
-        folder = choose(source, prefer)
-        asked.append(folder.name)
-        if folder.name == "2":  # between choosing and holding it
-            shutil.rmtree(folder / "state" if how == "file by file" else folder)
-        return folder
-
-    monkeypatch.setattr(saved, "_choose", vanishing)
-    if how == "file by file":
-        monkeypatch.setattr(
-            saved.time, "sleep", lambda _: shutil.rmtree(tmp_path / "checkpoints/2")
-        )
-    with open_checkpoint(tmp_path) as folder:
-        assert folder.name == "1"
-    assert asked[0] == "2"
 
 
 def test_another_best_metric_begins_anew(tmp_path):
