@@ -16,7 +16,7 @@ OPSET = 18
 IR_VERSION = 9  # of the file's own format: what onnxruntime 1.15 and later read
 
 
-def to_onnx(program: Program, *, batch: int = 1) -> bytes:
+def to_onnx(program: Program, *, batch: int | None = 1) -> bytes:
     """The bytes of the file.
 
     Inputs and outputs have the names of `program`, the model's facts are its metadata. Weights are
@@ -24,14 +24,19 @@ def to_onnx(program: Program, *, batch: int = 1) -> bytes:
 
     Args:
       program: what is written.
-      batch: images in one call.
+      batch: images in one call; None, an open batch, is refused.
 
     Raises:
       ValueError: the batch or the program's dtype cannot be used.
       NotImplementedError: the model is made of something that no rule writes.
     """
-    if batch is None or batch < 1:
-        raise ValueError(f"batch is {batch}; an ONNX file has a fixed one of 1 or more images")
+    if batch is None:
+        raise ValueError(
+            "an ONNX file has no open batch (N): the number of images in a call is fixed; take "
+            "--batch 1 or more, or --format stablehlo"
+        )
+    if batch < 1:
+        raise ValueError(f"batch is {batch}; expected 1 or more")
     if program.facts.get("dtype", "float32") != "float32":
         raise ValueError("an ONNX file computes in float32 here: leave --dtype out")
     shapes = ((batch, *program.canvas_hw, 3), (batch, 2))

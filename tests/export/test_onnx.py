@@ -180,7 +180,7 @@ def test_the_command_writes_one_file_that_says_what_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--batch", "N"], "fixed"), (["--dtype", "bfloat16"], "float32")],
+    [(["--batch", "N"], "no open batch"), (["--dtype", "bfloat16"], "float32")],
 )
 def test_what_onnx_cannot_hold_is_told(tmp_path, capsys, words, told):
     with pytest.raises(SystemExit):
