@@ -113,6 +113,19 @@ def test_without_ranks_it_is_a_set_for_detection(tmp_path):
     assert not any(source.rank_order(i).any() for i in range(4))
 
 
+def test_crowds_with_a_rank_are_told_and_a_0_as_text_is_none(tmp_path, capfd):
+    content = coco_of()
+    for one in content["annotations"][:-1]:
+        one["iscrowd"] = "0"
+    source = opened(write(tmp_path / "coco", content), tmp_path)
+    assert "1 of 1 crowds" in capfd.readouterr().err
+    objects = [len(things) for things in assr_tree.IMAGES.values()]
+    assert [len(source[index].boxes) for index in range(len(source))] == objects
+    content["annotations"][-1]["salience"] = None
+    opened(write(tmp_path / "other", content), tmp_path)
+    assert "have a rank" not in capfd.readouterr().err
+
+
 def test_it_is_prepared_anew_when_a_rank_changes_and_only_then(tmp_path, capfd):
     content = coco_of()
     root = write(tmp_path / "coco", content)
@@ -144,6 +157,14 @@ DAMAGE = {
     "an image of nobody": (lambda c: c["annotations"][0].update(image_id=99), ("99",)),
     "a path that leaves": (lambda c: c["images"][0].update(file_name="../x.jpg"), ("../x.jpg",)),
     "no photograph": (lambda c: c["images"][0].update(file_name="gone.jpg"), ("gone.jpg",)),
+    "a crowd of no kind": (
+        lambda c: c["annotations"][1].update(iscrowd="no"),
+        ("annotations[1]", "iscrowd", "'no'"),
+    ),
+    "nothing but crowds": (
+        lambda c: [one.update(iscrowd=1) for one in c["annotations"]],
+        ("iscrowd", "0 for objects"),
+    ),
     "images no list": (lambda c: c.update(images={}), ("images",)),
 }
 

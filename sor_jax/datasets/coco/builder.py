@@ -29,8 +29,6 @@ class CocoFolder:
       num_ranks: so many objects of a photograph at most have a rank.
     """
 
-    note = ""
-
     def __init__(
         self,
         root: str | os.PathLike | None,
@@ -56,6 +54,14 @@ class CocoFolder:
         fields = {name for entry in entries for name in _names(entry)}
         if rank_field and rank_field not in fields:
             _check_rank_field(self.root, rank_field)
+        crowds = [one for image in images for one in image.crowds]
+        ranked = sum(_value(one, rank_field) is not None for one in crowds) if rank_field else 0
+        self.note = (
+            f"{ranked} of {len(crowds)} crowds (iscrowd is 1) have a rank; crowds are passed over: "
+            "set iscrowd to 0 where one is an object"
+            if ranked
+            else ""
+        )
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split."""

@@ -29,12 +29,14 @@ class CocoImage:
       path: the photograph.
       size: (height, width) as the file says, None where it does not.
       annotations: its annotations as the file has them, those of crowds left out.
+      crowds: those of crowds.
     """
 
     name: str
     path: pathlib.Path
     size: tuple[int, int] | None
     annotations: list[dict]
+    crowds: list[dict]
 
 
 def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
@@ -71,7 +73,9 @@ def read_images(root: pathlib.Path, split: str) -> list[CocoImage]:
     path = annotation_file(root, split)
     content = read_json(path)
     images, annotations = (_list(path, content, name) for name in ("images", "annotations"))
-    by_image: dict = {_field(path, "images", i, image, "id"): [] for i, image in enumerate(images)}
+    by_image: dict = {
+        _field(path, "images", i, image, "id"): ([], []) for i, image in enumerate(images)
+    }
     if len(by_image) < len(images):
         raise ValueError(f"{path}: {len(images) - len(by_image)} images have the id of another")
     for index, annotation in enumerate(annotations):
@@ -80,10 +84,14 @@ def read_images(root: pathlib.Path, split: str) -> list[CocoImage]:
             raise ValueError(
                 f"{path}: annotations[{index}] is of image_id {owner!r}, which no image has"
             )
-        if not annotation.get("iscrowd"):
-            by_image[owner].append(annotation)
+        by_image[owner][_is_crowd(path, index, annotation)].append(annotation)
+    if annotations and not any(objects for objects, _ in by_image.values()):
+        raise ValueError(
+            f"{path}: all {len(annotations)} annotations are crowds (iscrowd is 1), which are "
+            "passed over; set iscrowd to 0 for objects, also for those that have an RLE"
+        )
     found = [
-        _image(root, split, path, index, image, by_image[image["id"]])
+        _image(root, split, path, index, image, *by_image[image["id"]])
         for index, image in enumerate(images)
     ]
     if not found:
@@ -105,7 +113,14 @@ def read_json(path: pathlib.Path) -> dict:
     return content
 
 
-def _image(root, split, path, index, image, annotations) -> CocoImage:
+def _is_crowd(path, index, annotation) -> bool:
+    value = annotation.get("iscrowd")
+    if value in (None, 0, "0", "", 1, "1"):
+        return value in (1, "1")
+    raise ValueError(f"{path}: annotations[{index}].iscrowd is {value!r}; expected 0 or 1")
+
+
+def _image(root, split, path, index, image, annotations, crowds) -> CocoImage:
     file_name = _field(path, "images", index, image, "file_name")
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"{path}: images[{index}].file_name is {file_name!r}; expected a name")
@@ -117,7 +132,7 @@ def _image(root, split, path, index, image, annotations) -> CocoImage:
     sides = image.get("height"), image.get("width")
     size = sides if all(isinstance(side, int) and side > 0 for side in sides) else None
     name = str(relative.with_suffix(""))
-    return CocoImage(name, _photograph(root, split, relative), size, annotations)
+    return CocoImage(name, _photograph(root, split, relative), size, annotations, crowds)
 
 
 def _photograph(root, split, relative) -> pathlib.Path:
