@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,7 +39,7 @@ def evaluate_maps(
         "continuous", an object takes the mean inside its true mask (none where that is 0).
       out_dir: takes metrics.json; None writes nothing.
       say: is told of every map that is missing or cannot be used, its image is left out; and where
-        the maps have 16 bits but all their values would fit into 8.
+        the maps may mean something else than they are taken for: nearly black ones, colours.
 
     Returns:
       maps_scored maps_missing maps_unreadable, mae, those of sor_summary, ndcg_linear, ndcg_exp.
@@ -48,13 +48,12 @@ def evaluate_maps(
     if kind not in KINDS:
         raise ValueError(f"--kind is {kind!r}; expected one of {', '.join(KINDS)}")
     files = _find(folder)
-    rows, missing, unreadable, deep_values = [], 0, 0, []
+    rows, missing, unreadable, used = [], 0, 0, []
     for record in (source[index] for index in range(len(source))):
         try:
-            grey = _read(files, folder, record, kind)
+            grey, is_coloured = _read(files, folder, record, kind)
             rows.append(score_map(grey, record, kind))
-            if grey.dtype == np.uint16:
-                deep_values.append(int(grey.max()))
+            used.append((grey.dtype, int(grey.max()), is_coloured))
         except FileNotFoundError as error:
             missing += 1
             say(f"missing: {error}")
@@ -66,12 +65,8 @@ def evaluate_maps(
             f"none of the {len(source)} images has a readable map in {folder}; maps are named "
             f"after the images, for instance {source[0].image_id}.png"
         )
-    if deep_values and 0 < max(deep_values) <= 255:
-        say(
-            f"warning: {len(deep_values)} maps have 16 bits, but no value above "
-            f"{max(deep_values)}: taken as nearly black, white being 65535. If 255 means white, "
-            "save them with 8 bits; mae is wrong otherwise"
-        )
+    for doubt in _doubts(used):
+        say(f"warning: {doubt}")
     counts = {"maps_scored": len(rows), "maps_missing": missing, "maps_unreadable": unreadable}
     metrics = counts | summary(rows)
     if out_dir is not None:
@@ -102,6 +97,25 @@ def score_map(grey: np.ndarray, record: Record, kind: str) -> dict:
     }
 
 
+def _doubts(used: list[tuple[np.dtype, int, bool]]) -> Iterator[str]:
+    """What a set of maps, each with its type, its highest value and whether it has colours, may
+    mean otherwise than it is taken."""
+    for dtype, least, white in ((np.uint16, 256, 255), (np.uint8, 16, 1)):
+        most = [most for kind, most, _ in used if kind == dtype]
+        if most and 0 < max(most) < least:
+            yield (
+                f"{len(most)} maps have {8 * np.dtype(dtype).itemsize} bits, but no value above "
+                f"{max(most)}: taken as nearly black, white being {np.iinfo(dtype).max}. If "
+                f"{white} means white, or they hold ranks or indices, save greys instead; mae is "
+                "wrong otherwise"
+            )
+    if coloured := sum(is_coloured for *_, is_coloured in used):
+        yield (
+            f"{coloured} maps have colours, which are turned into greys by their brightness; of "
+            "a heat map the greys are needed, not the picture"
+        )
+
+
 def _find(folder) -> dict[str, pathlib.Path]:
     """The maps of a folder by the image id that they are named after, sub-folders kept."""
     folder = pathlib.Path(folder)
@@ -120,18 +134,19 @@ def _find(folder) -> dict[str, pathlib.Path]:
     return found
 
 
-def _read(files, folder, record: Record, kind: str) -> np.ndarray:
-    """u8[h, w] or u16[h, w]: the map of a record, brought to the photograph's size."""
+def _read(files, folder, record: Record, kind: str) -> tuple[np.ndarray, bool]:
+    """u8[h, w] or u16[h, w]: the map of a record, brought to the photograph's size; and whether
+    its file has colours."""
     file = files.get(composed(record.image_id))
     if file is None:
         raise FileNotFoundError(f"{pathlib.Path(folder) / record.image_id}.png")
     hw = record.image.shape[:2]
     try:
-        grey = _of_array(np.load(file)) if file.suffix.lower() == ".npy" else _of_image(file)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        grey, is_coloured = (_of_npy if file.suffix.lower() == ".npy" else _of_image)(file)
+    except Exception as error:  # whatever decoders meet in broken bytes
         raise ValueError(f"{file}: {error}") from None
     if grey.shape == hw:
-        return grey
+        return grey, is_coloured
     if not _same_aspect(grey.shape, hw):
         looks = ", it looks transposed" if _same_aspect(grey.shape[::-1], hw) else ""
         raise ValueError(
@@ -140,7 +155,8 @@ def _read(files, folder, record: Record, kind: str) -> np.ndarray:
         )
     # Pillow resizes 16 bits as floats only.
     resized = Image.fromarray(grey.astype(np.float32)).resize(hw[::-1], _FILTERS[kind])
-    return np.clip(np.rint(np.asarray(resized)), 0, np.iinfo(grey.dtype).max).astype(grey.dtype)
+    whole = np.clip(np.rint(np.asarray(resized)), 0, np.iinfo(grey.dtype).max)
+    return whole.astype(grey.dtype), is_coloured
 
 
 def _same_aspect(map_hw, photo_hw) -> bool:
@@ -149,19 +165,29 @@ def _same_aspect(map_hw, photo_hw) -> bool:
     return abs(h * photo_w - w * photo_h) <= max(photo_h, photo_w)
 
 
-def _of_image(file: pathlib.Path) -> np.ndarray:
-    """u8[h, w] or u16[h, w] of an image file, turned as its EXIF tag says; colours turn grey."""
+def _of_image(file: pathlib.Path) -> tuple[np.ndarray, bool]:
+    """u8[h, w] or u16[h, w] of an image file, turned as its EXIF tag says; colours turn grey, and
+    whether there were any: not those by which JPEG is off."""
     with Image.open(file) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith(("I", "F")):
-            return _of_array(np.asarray(image))
-        return np.asarray(image.convert("L"))
+            return _of_array(np.asarray(image)), False
+        colours = np.asarray(image.convert("RGB")).astype(np.int16)
+        return np.asarray(image.convert("L")), bool(np.ptp(colours, axis=2).max() > 16)
+
+
+def _of_npy(file: pathlib.Path) -> tuple[np.ndarray, bool]:
+    """As `_of_image`, of an array's file."""
+    with file.open("rb") as opened:
+        return _of_array(np.lib.format.read_array(opened, allow_pickle=False)), False
 
 
 def _of_array(values: np.ndarray) -> np.ndarray:
     """u8[h, w] or u16[h, w] of numbers: bools, whole ones up to 65535, floats of 0 to 1."""
     if values.ndim != 2 or not values.size:
         raise ValueError(f"holds an array of shape {values.shape}; expected one map [h, w]")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"holds an array of {values.dtype}; expected numbers")
     if values.dtype == bool:
         return values.astype(np.uint8) * 255
     if not np.isfinite(values).all():

@@ -169,7 +169,50 @@ def test_sixteen_bits_that_hold_eight_are_told_once(tmp_path, most, warned):
 
 
 @pytest.mark.parametrize(
-    "array", [np.full((24, 32), np.nan), np.full((24, 32), 2.0), np.zeros((2, 24, 32)), -np.eye(24)]
+    "change, told",
+    [
+        (lambda grey: grey, ""),
+        (lambda grey: np.repeat(grey[..., None], 3, axis=2), ""),
+        (lambda grey: (grey > 0).astype(np.uint8), "8 bits, but no value above 1"),
+        (lambda grey: (grey > 0) * ((255 - grey) // 25 + 1).astype(np.uint8), "no value above 4"),
+        (lambda grey: np.dstack([grey, 255 - grey, grey]), "4 maps have colours"),
+    ],
+    ids=["greys", "three times", "0 and 1", "ranks", "a heat map"],
+)
+def test_maps_that_may_mean_something_else_are_told(tmp_path, change, told):
+    said = []
+    evaluate_maps(RECORDS, write(tmp_path, RECORDS, change), say=said.append)
+    assert [told in line for line in said] == [True] * bool(told)
+
+
+def test_a_grey_map_that_jpeg_has_touched_has_no_colours(tmp_path):
+    smooth = np.add.outer(np.arange(24), np.arange(32)).astype(np.uint8) * 4
+    for each in RECORDS:
+        Image.fromarray(smooth).convert("RGB").save(tmp_path / f"{each.image_id}.jpg", quality=30)
+    said = []
+    evaluate_maps(RECORDS, tmp_path, kind="continuous", say=said.append)
+    assert not said
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"text"])
+def test_a_file_that_is_no_array_is_not_scored(tmp_path, content):
+    write(tmp_path, RECORDS[1:2])
+    (tmp_path / "made_up_0.npy").write_bytes(content)
+    said = []
+    metrics = evaluate_maps(RECORDS[:2], tmp_path, say=said.append)
+    assert metrics["maps_unreadable"] == 1 and "made_up_0.npy" in said[0]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([["a", "b"]]),
+        np.ones((24, 32), complex),
+        np.full((24, 32), np.nan),
+        np.full((24, 32), 2.0),
+        np.zeros((2, 24, 32)),
+        -np.eye(24),
+    ],
 )
 def test_arrays_that_are_no_maps_are_not_scored(tmp_path, array):
     write(tmp_path, RECORDS[1:2])
