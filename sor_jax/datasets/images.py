@@ -65,7 +65,9 @@ def to_eight_bits(values: np.ndarray) -> np.ndarray:
 def _upright(encoded: bytes) -> Image.Image:
     """The decoded image, turned as its EXIF tag says."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
+        opened = Image.open(io.BytesIO(encoded))
+        is_deep = ";16" in str(opened.tile)  # said before it is decoded
+        image = ImageOps.exif_transpose(opened)
         image.load()
     except UnidentifiedImageError:
         raise ValueError(f"cannot identify the image that {len(encoded)} bytes hold") from None
@@ -76,4 +78,18 @@ def _upright(encoded: bytes) -> Image.Image:
         ) from None
     except Exception as error:  # whatever Pillow's decoders meet in broken bytes
         raise ValueError(f"cannot be read as an image ({error})") from error
+    if is_deep and not image.mode.startswith(_DEEP):
+        _check_depth(image)
     return image
+
+
+def _check_depth(image: Image.Image) -> None:
+    """Raises ValueError for colours of 16 bits, of which Pillow keeps the upper 8, that are as dark
+    as those of 12 bits or less are by mistake."""
+    colours = len(image.getbands()) - ("A" in image.getbands())
+    most = int(np.asarray(image).reshape(image.height, image.width, -1)[..., :colours].max())
+    if 0 < most < _LEAST_WHITE // 256:
+        raise ValueError(
+            f"holds values below {256 * (most + 1)} in 16 bits; expected white at 65535, save it "
+            "with 8 bits instead"
+        )

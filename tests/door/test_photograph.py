@@ -1,6 +1,8 @@
 """Photographs of every kind become u8[H, W, 3]; those that cannot be read say why."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -41,6 +43,33 @@ def test_sixteen_bits_are_scaled_not_cut():
     wide = (PIXELS[..., 0].astype(np.uint16) * 257).astype(np.uint16)
     found = read_photograph(encoded(Image.fromarray(wide)))
     np.testing.assert_array_equal(found, np.repeat(PIXELS[..., :1], 3, axis=2))
+
+
+def png_of(array, kind):
+    """A PNG of u16[h, w, c], which Pillow does not write."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+    header = struct.pack(">IIBBBBB", *array.shape[1::-1], 16, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("kind, channels", [(2, 3), (6, 4), (4, 2)])
+def test_colours_of_sixteen_bits_are_read_and_those_of_twelve_refused(kind, channels):
+    deep = np.full((6, 9, channels), 65535, np.uint16)
+    colours = 3 if channels > 2 else 1
+    deep[..., :colours] = PIXELS[..., :colours].astype(np.uint16) * 257
+    np.testing.assert_array_equal(
+        read_photograph(png_of(deep, kind)), np.broadcast_to(PIXELS[..., :colours], PIXELS.shape)
+    )
+    deep[..., :colours] //= 16
+    with pytest.raises(ValueError, match="16 bits; expected white at 65535"):
+        read_photograph(png_of(deep, kind))
+    deep[..., :colours] = 0
+    assert not read_photograph(png_of(deep, kind)).any()
 
 
 def test_what_is_transparent_shows_white():
