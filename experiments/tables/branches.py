@@ -83,7 +83,7 @@ def _training(head, schedule, steps):
         def loss(params):
             logit = rank_logits(head, params, part, train=True, rngs={"dropout": dropout})
             rank_loss = RANK_LOSSES[schedule.rank_loss]
-            return ratio(rank_loss(logit, part.rank_class, part.valid), at_least=1.0)
+            return ratio(rank_loss(logit, part.rank_class, part.valid))
 
         grads = jax.grad(loss)(params)
         updates, opt_state = optimizer.update(grads, opt_state, params)

@@ -25,8 +25,6 @@ class CenterMaskObjective(Objective):
       clip_boxes: cut regions to the photograph before they are pooled.
     """
 
-    LEAST_COUNT = {"fcos_box": 1e-6}  # its count is a sum of centerness targets
-
     class_threshold: float = 0.05
     nms_threshold: float = 0.6
     pre_nms_top: int = 1000

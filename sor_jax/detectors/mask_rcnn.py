@@ -43,7 +43,7 @@ class MaskRcnnObjective(Objective):
         losses = self.anchor_losses(outputs, gt, anchors, where, keys)
         # What the RPN's mean is taken over is fixed: anchors that an image lacks count, too.
         size = self.sampled_anchors * jnp.sum(batch.valid, dtype=jnp.float32)
-        losses = {name: (total, size) for name, (total, _) in losses.items()}
+        losses = {name: loss.replace(count=size) for name, loss in losses.items()}
 
         proposals = self.propose(outputs, anchors, where, batch.valid_hw)
         target = self.sample(proposals, gt, keys)
@@ -51,8 +51,8 @@ class MaskRcnnObjective(Objective):
         losses["box_class"] = rcnn_losses.class_loss(
             boxes.class_logit, target.foreground, target.boxes.valid
         )
-        total, _ = rcnn_losses.offset_loss(boxes.delta, target.delta, target.foreground)
-        losses["box"] = total, losses["box_class"][1]
+        offset = rcnn_losses.offset_loss(boxes.delta, target.delta, target.foreground)
+        losses["box"] = offset.replace(count=losses["box_class"].count)
         return losses, self.foreground(target)
 
     def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:

@@ -1,8 +1,7 @@
 """The training map: batch -> named losses. Its twin is predict.py, in the same order."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,9 +38,6 @@ class Objective:
       whole_pixels: as of mask_targets.
       remat: as of run_heads.
     """
-
-    LEAST_COUNT: ClassVar[Mapping[str, float]] = {}
-    """What a loss is divided by at least, 1 where none is given; for counts that are fractions."""
 
     model: Segmenter
     roi_slots: int = 105
@@ -87,10 +83,7 @@ class Objective:
 
     def total(self, sums: Sums):
         """(total f32[], scalars) as above; linear in the sums, so parts of a batch add up."""
-        losses = {
-            name: ratio(sum_count, at_least=self.LEAST_COUNT.get(name, 1.0))
-            for name, sum_count in sums.losses.items()
-        }
+        losses = {name: ratio(loss) for name, loss in sums.losses.items()}
         total = sum(self.weight(name) * value for name, value in losses.items())
         scalars = {f"loss/{name}": value for name, value in (losses | {"total": total}).items()}
         return total, scalars | {f"rois/{name}": value for name, value in sums.counts.items()}

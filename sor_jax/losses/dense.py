@@ -15,18 +15,18 @@ def focal_loss(
     Takes logit f32[..., P] and positive bool[..., P].
     """
     loss = optax.losses.sigmoid_focal_loss(read(logit, where), positive, alpha=alpha, gamma=gamma)
-    total, _ = masked_sum(loss, where)
-    return total, jnp.sum(positive & where, dtype=jnp.float32)
+    return masked_sum(loss, where).replace(count=jnp.sum(positive & where, dtype=jnp.float32))
 
 
 def box_loss(ltrb: jax.Array, gt_ltrb: jax.Array, weight: jax.Array, where: jax.Array) -> SumCount:
     """GIoU loss of distances f32[..., P, 4] >= 0 in strides; the count is the sum of weights.
 
-    `where` bool[..., P] holds at positive points; weight f32[..., P] is their centerness target.
+    `where` bool[..., P] holds at positive points; weight f32[..., P] is their centerness target,
+    0..1: one positive point may count for less than 1, so the least count is close to 0.
     """
     loss = giou_loss(read(ltrb, where, filler=1.0), read(gt_ltrb, where, filler=1.0))
     weight = read(weight, where)
-    return jnp.sum(weight * loss), jnp.sum(weight)
+    return SumCount(jnp.sum(weight * loss), jnp.sum(weight), least=1e-6)
 
 
 def giou_loss(a: jax.Array, b: jax.Array) -> jax.Array:

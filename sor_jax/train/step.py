@@ -126,13 +126,13 @@ def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Cal
 
         def count(part):
             sums = objective.sums(params, frozen, *part)
-            return {name: number for name, (_, number) in sums.losses.items()}
+            return {name: loss.count for name, loss in sums.losses.items()}
 
         counts = _sum_over(count, batches)
 
         def value(params, part):
             sums = objective.sums(params, frozen, *part)
-            losses = {name: (total, counts[name]) for name, (total, _) in sums.losses.items()}
+            losses = {name: loss.replace(count=counts[name]) for name, loss in sums.losses.items()}
             return objective.total(Sums(losses, sums.counts))
 
         return _sum_over(

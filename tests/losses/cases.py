@@ -1,4 +1,4 @@
-"""One small random case of every loss, for the laws that all of them keep."""
+"""One small random case of every loss, for the laws that all of them keep, and what they hold."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sor_jax.losses import dense, masks, ranking, rcnn
+from sor_jax.losses.reduce import ratio
 
 
 class Case(NamedTuple):
-    """loss(pred, *rest, where) -> (sum, count); leaves have leading axes [2, 6]."""
+    """loss(pred, *rest, where) -> SumCount; leaves have leading axes [2, 6]."""
 
     loss: Callable
     pred: np.ndarray
@@ -31,6 +32,22 @@ def _normal(rng, *shape):
 
 def _uniform(rng, *shape, low=0.1, high=4.0):
     return rng.uniform(low, high, (2, 6, *shape)).astype(np.float32)
+
+
+def numbers(loss):
+    """f32[2]: the total and the count of a SumCount."""
+    return np.asarray(jax.tree.leaves(loss))
+
+
+def value_and_gradient(loss, pred, *rest):
+    """f32[2] as above, and the gradient of the divided loss with respect to the prediction."""
+
+    def divided(pred):
+        sum_count = loss(pred, *rest)
+        return ratio(sum_count), sum_count
+
+    gradient, sum_count = jax.grad(divided, has_aux=True)(pred)
+    return numbers(sum_count), np.asarray(gradient)
 
 
 def make_cases():
