@@ -33,31 +33,7 @@ def get_config() -> ConfigDict:
             "trainable": (),  # parts of the model that train, as ("ranking",); () for all
         }
     )
-    config.data = ConfigDict(
-        {
-            "name": "assr",  # or "coco", "irsr", "sifr", "scenes"
-            "root": "",
-            # assr: the folder of the ranks, of several that root may have. coco: the field of an
-            # annotation that holds its rank, as "places" (1 = most salient) or "scores".
-            "rank_field": "rank_order",
-            "rank_values": "places",
-            "cache_dir": "",  # "" for ~/.cache/sor_jax
-            "targets": "ranked",  # what is to be found; "all": objects without a rank, too
-            "canvas_hw": (480, 640),
-            "max_objects": 5,
-            # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
-            "max_edges": 192,
-            # Trains on several folders at once, ((root, weight, targets), ..), in place of root.
-            "mixture": (),
-            "flip": False,
-            "scale": (),  # (least, most) factor of a photograph's size, at random
-            "colour": 0.0,  # brightness, contrast and saturation change by so much
-            "paste": 0.0,  # share of images that objects of unranked sets are pasted into
-            "on_error": "raise",  # or "skip": go on without damaged records, each is told
-            "num_workers": 0,  # processes; decoding keeps up with two cores without any
-            "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set
-        }
-    )
+    config.data = _data()
     config.train = ConfigDict(
         {
             "steps": 54_000,
@@ -84,6 +60,34 @@ def get_config() -> ConfigDict:
         }
     )
     return config.lock()
+
+
+def _data() -> ConfigDict:
+    return ConfigDict(
+        {
+            "name": "assr",  # or "coco", "irsr", "sifr", "scenes"
+            "root": "",
+            # assr: the folder of the ranks, of several that root may have. coco: the field of an
+            # annotation that holds its rank, as "places" (1 = most salient) or "scores".
+            "rank_field": "rank_order",
+            "rank_values": "places",
+            "cache_dir": "",  # "" for ~/.cache/sor_jax
+            "targets": "ranked",  # what is to be found; "all": objects without a rank, too
+            "canvas_hw": (480, 640),
+            "max_objects": 5,
+            # Polygons of at most so many edges are drawn as such, larger ones from their bitmap.
+            "max_edges": 192,
+            # Trains on several folders at once, ((root, weight, targets), ..), in place of root.
+            "mixture": (),
+            "flip": False,
+            "scale": (),  # (least, most) factor of a photograph's size, at random
+            "colour": 0.0,  # brightness, contrast and saturation change by so much
+            "paste": 0.0,  # share of images that objects of unranked sets are pasted into
+            "on_error": "raise",  # or "skip": go on without damaged records, each is told
+            "num_workers": 0,  # processes; decoding keeps up with two cores without any
+            "num_scenes": {"train": 6000, "val": 200, "test": 400},  # of the built-in set
+        }
+    )
 
 
 def _reference() -> ConfigDict:

@@ -33,12 +33,9 @@ def main(_):
 
     import jax
 
+    from sor_jax.checkpoints.model import start_variables
     from sor_jax.distributed.hosts import duration
-    from sor_jax.evaluation.checkpoint import (
-        evaluate_checkpoint,
-        evaluate_variables,
-        start_variables,
-    )
+    from sor_jax.evaluation.checkpoint import evaluate_checkpoint, evaluate_variables
     from sor_jax.train.loop import train_and_evaluate
 
     start = time.perf_counter()

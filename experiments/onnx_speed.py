@@ -19,10 +19,10 @@ import onnxruntime
 
 from sor_jax import platform, pretrained
 from sor_jax.build import build_model, build_predict, init_variables
+from sor_jax.checkpoints.model import read_model
 from sor_jax.datasets.scenes.draw import draw
 from sor_jax.export.onnx_file import to_onnx
 from sor_jax.export.program import build_program
-from sor_jax.ranker import read_model
 from sor_jax.structures import Images
 
 CANVAS_HW = (256, 320)

@@ -69,7 +69,7 @@ def ship(
 ) -> pathlib.Path:
     """Writes root/NAME, in place of one that is there; returns it."""
     from sor_jax.checkpoints.exported import write_exported
-    from sor_jax.ranker import read_trained
+    from sor_jax.checkpoints.model import read_trained
 
     variables, config = read_trained(run)
     for change in changes:

@@ -23,6 +23,7 @@ import time
 from absl import flags
 from ml_collections import config_flags
 
+from experiments.versus_sides import Setting, ours, torchvisions
 from sor_jax import commands, platform
 from sor_jax.files import write_whole
 
@@ -39,7 +40,6 @@ _CONFIG = config_flags.DEFINE_config_file("config", "configs/mask_rcnn_r50.py", 
 
 _TASKS = {"predict": "prediction", "train": "training step"}
 _WARMUP = 2  # steps of each side before the clock starts
-_NMS = 0.99  # of boxes: with random weights, so that there are 100 detections
 _IDLE = 0.05  # share of the cores that others may take
 _ORIGINAL = """The paper's original implementation, measured once on two idle cores of an AMD EPYC,
 torch 2.14, random weights, 480x640, float32: CenterMask-39 with PPA predicts one image with 50
@@ -94,103 +94,6 @@ def work(step) -> None:
         print(json.dumps(told), flush=True)
 
 
-def ours(task: str):
-    """A function that takes a step of our model and returns (regions of the batch, versions)."""
-    import jax
-
-    from experiments.timer import Timer
-
-    config = _CONFIG.value.copy_and_resolve_references()
-    config.data.canvas_hw = _hw()
-    config.train.dtype = _DTYPE.value
-    config.model.rcnn.test.update(class_threshold=0.0, box_nms_threshold=_NMS)
-    foreground = _FOREGROUND.value if task == "train" else 0
-    timer = Timer(config, batch_size=_batch_size(task), foreground=foreground)
-    versions = f"jax {jax.__version__} on {jax.devices()[0].device_kind}"
-    if task == "predict":
-        predict, arguments, _ = timer.compiled_predict()
-
-        def step():
-            found = jax.device_get(predict(*arguments))
-            return int(found.boxes.valid.sum()), versions
-
-        return step
-    compiled, *_ = timer.compiled_step()
-
-    def step():
-        timer.state, scalars = compiled(timer.state, timer.batch)
-        jax.block_until_ready(timer.state)
-        return float(scalars["rois/foreground"]), versions
-
-    return step
-
-
-def torchvisions(task: str):
-    """The same of torchvision's: channels last, frozen norms, the first two stages fixed."""
-    import numpy as np
-    import torch
-    from torchvision.models.detection import MaskRCNN
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-    from torchvision.ops.misc import FrozenBatchNorm2d
-
-    from experiments.made_up import jittered, made_up_batch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    height, width = _hw()
-    backbone = resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=3
-    )
-    model = MaskRCNN(backbone, num_classes=2, min_size=min(_hw()), max_size=max(_hw()))
-    model.roi_heads.score_thresh, model.roi_heads.nms_thresh = 0.0, _NMS
-    model = model.to(device, memory_format=torch.channels_last).train(task == "train")
-    batch = made_up_batch(_batch_size(task), (height, width), 5, 64)
-    images = [torch.tensor(x).permute(2, 0, 1).to(device) / 255 for x in batch["image"]]
-    targets, regions = [], []
-    for image, valid in enumerate(batch["gt_valid"]):
-        target = {name: batch[f"gt_{name}"][image][valid] for name in ("boxes", "masks")}
-        target["labels"] = np.ones(valid.sum(), int)
-        targets.append({name: torch.tensor(x).to(device) for name, x in target.items()})
-    model.roi_heads.mask_head.register_forward_hook(
-        lambda module, inputs, output: regions.append(len(inputs[0]))
-    )
-    model.transform.postprocess = lambda found, *_: found  # pastes no masks
-    copies = jittered(batch["gt_boxes"], batch["gt_valid"], _FOREGROUND.value)
-    copies = torch.tensor(copies).to(device)
-
-    def with_regions(module, inputs, output):
-        proposals, losses = output
-        for boxes, added in zip(proposals, copies, strict=True):
-            boxes[-len(added) :] = added
-        return proposals, losses
-
-    autocast = torch.autocast(device, torch.bfloat16, enabled=_DTYPE.value == "bfloat16")
-    versions = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
-    if task == "train":
-        model.rpn.register_forward_hook(with_regions)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.SGD(trained, lr=1e-7, momentum=0.9, weight_decay=1e-4)
-
-    def step():
-        if task == "train":
-            with autocast:
-                loss = sum(model(images, targets).values())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        else:
-            with autocast, torch.inference_mode():
-                model(images)
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return regions.pop(), versions
-
-    return step
-
-
-def _hw():
-    return tuple(int(side) for side in _HW.value)
-
-
 def _batch_size(task):
     return _TRAIN_BATCH.value if task == "train" else _BATCH.value
 
@@ -242,7 +145,15 @@ def main(_):
     """Runs both tasks and writes the page; with --side it is one side of one task."""
     if _SIDE.value:
         platform.configure()
-        work({"ours": ours, "torchvision": torchvisions}[_SIDE.value](_TASK.value))
+        setting = Setting(
+            is_training=_TASK.value == "train",
+            batch_size=_batch_size(_TASK.value),
+            hw=tuple(int(side) for side in _HW.value),
+            dtype=_DTYPE.value,
+            foreground=_FOREGROUND.value,
+        )
+        is_ours = _SIDE.value == "ours"
+        work(ours(setting, _CONFIG.value) if is_ours else torchvisions(setting))
         return
     if importlib.util.find_spec("torchvision") is None:
         raise RuntimeError("needs torchvision: pip install -r experiments/requirements-torch.txt")

@@ -73,8 +73,8 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.format == "onnx" and not importlib.util.find_spec("onnx"):
         raise ValueError("--format onnx needs the package onnx: pip install 'sor_jax[onnx]'")
 
+    from sor_jax.checkpoints.model import read_model
     from sor_jax.files import write_whole
-    from sor_jax.ranker import read_model
 
     model = read_model(
         arguments.model, threshold=arguments.threshold, rank_rule=arguments.rank_rule
@@ -125,6 +125,15 @@ def parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(required=True, metavar="rank | serve | export | models")
 
+    _add_rank(commands)
+    _add_serve(commands)
+    _add_export(commands)
+    models = commands.add_parser("models", help="what there is to rank with")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _add_rank(commands) -> None:
     rank = commands.add_parser("rank", help="rank photographs and folders of them")
     rank.set_defaults(run=_rank)
     rank.add_argument("photographs", nargs="+", help="files, or folders with all they hold")
@@ -151,6 +160,8 @@ def parser() -> argparse.ArgumentParser:
         "--shard", type=Shard.parse, metavar="I/N", help="the I-th of N parts, for job arrays"
     )
 
+
+def _add_serve(commands) -> None:
     serve = commands.add_parser("serve", help="the page, in a browser")
     serve.set_defaults(run=_serve)
     _add_model(serve)
@@ -160,6 +171,8 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
+
+def _add_export(commands) -> None:
     export = commands.add_parser("export", help="a model as one file that runs without this code")
     export.set_defaults(run=_export)
     export.add_argument(
@@ -187,10 +200,6 @@ def parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="of layers [float32]"
     )
     _add_rules(export)
-
-    models = commands.add_parser("models", help="what there is to rank with")
-    models.set_defaults(run=_models)
-    return parser
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

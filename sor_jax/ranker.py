@@ -1,16 +1,14 @@
 """A photograph -> Ranking: the model loaded once, compiled once, asked as often as one likes."""
 
-import functools
 import os
-import pathlib
-import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from sor_jax import platform, pretrained
+from sor_jax import pretrained
+from sor_jax.checkpoints.model import read_model
 from sor_jax.inputs.transforms import fitted_hw, resize_image
 from sor_jax.photograph import Photograph, read_photograph
 
@@ -65,46 +63,6 @@ def load(
         top=top,
         batch_size=batch_size,
     )
-
-
-class Model(NamedTuple):
-    """What a model's folder holds."""
-
-    name: str
-    variables: Any  # {"params", "frozen"}
-    config: Any
-    card: dict  # empty where it has none
-
-
-def read_model(
-    model: str | os.PathLike = pretrained.DEFAULT,
-    *,
-    threshold: float | None = None,
-    rank_rule: str | None = None,
-    needs_ranks: bool = True,
-) -> Model:
-    """The model that `load` would rank with; arguments and errors are those of `load`."""
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; expected a probability, 0..1")
-    folder = pretrained.find(model)
-    if "jax" not in sys.modules:
-        platform.configure()
-    from sor_jax.checkpoints.exported import is_exported, read_exported
-
-    if is_exported(folder):
-        exported = read_exported(folder)
-        variables, config, card = exported.variables, exported.config, exported.card
-        _refuse_a_start(folder, card.get("fresh"))
-    else:
-        variables, config = read_trained(folder)
-        card = {}
-    if needs_ranks and not config.get("loss", {}).get("weights", {}).get("rank", 1.0):
-        raise ValueError(
-            f"{folder} was trained without ranks (config.loss.weights.rank is 0): it finds "
-            "objects, but what it says of their ranks means nothing"
-        )
-    _set(config, threshold=threshold, rank_rule=rank_rule)
-    return Model(str(card.get("name") or folder.name), variables, config, card)
 
 
 class Ranker:
@@ -221,48 +179,6 @@ class Ranker:
             detections = jax.device_get(self._predict(self._variables, images))
             self._is_compiled = True
         return detections
-
-
-def read_trained(folder: str | os.PathLike) -> tuple[Any, Any]:
-    """Variables and config of a training run, or of one of its checkpoints."""
-    import jax
-
-    from sor_jax.build import build_model, init_variables
-    from sor_jax.checkpoints.exported import read_config
-    from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
-    from sor_jax.checkpoints.saved import FOLDER
-    from sor_jax.checkpoints.weights import load_variables
-
-    workdir = folder = pathlib.Path(folder).absolute()
-    if workdir.parent.name == FOLDER:
-        workdir = workdir.parents[1]
-    config = read_config(workdir)
-    provenance = read_provenance(folder)
-    _refuse_a_start(folder, provenance and provenance.fresh)
-    config = with_normalisation(config, provenance)
-    config.init_from = str(folder)  # so that nobody warns of a start without weights
-    start = functools.partial(init_variables, build_model(config), config)
-    return load_variables(folder, jax.eval_shape(start, jax.random.key(0))), config
-
-
-def _refuse_a_start(folder, fresh) -> None:
-    if fresh:
-        raise ValueError(
-            f"{folder} is a start for training, not a whole model: it lacks "
-            f"{', '.join(list(fresh)[:4])}, .."
-        )
-
-
-def _set(config, *, threshold, rank_rule):
-    if threshold is not None:
-        is_dense = config.model.detector == "centermask"
-        test = config.model.proposals.test if is_dense else config.model.rcnn.test
-        test.class_threshold = float(threshold)
-    if rank_rule is not None:
-        if rank_rule not in ("sequential", "expected"):
-            raise ValueError(f"rank_rule is {rank_rule!r}; expected 'sequential' or 'expected'")
-        config.model.rank_rule = rank_rule
-        config.reference.rank_over_regions = False
 
 
 def _name_of(photograph: Photograph) -> str:

@@ -14,12 +14,9 @@ from PIL import Image
 
 from configs import base
 from sor_jax.build import build_model, init_variables
+from sor_jax.checkpoints.model import trained_variables
 from sor_jax.checkpoints.weights import save_variables
-from sor_jax.evaluation.checkpoint import (
-    evaluate_checkpoint,
-    evaluate_variables,
-    trained_variables,
-)
+from sor_jax.evaluation.checkpoint import evaluate_checkpoint, evaluate_variables
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 OBJECTS = ((1.0, (4, 4, 20, 24)), (0.9, (22, 8, 38, 40)))

@@ -9,7 +9,7 @@ from experiments.tables.paired import paired_difference
 from experiments.tables.regions import found_regions, training_regions
 from experiments.tables.shared_tables import MAX_FOUND, SLOTS
 from sor_jax.build import build_model
-from sor_jax.evaluation.checkpoint import trained_variables
+from sor_jax.checkpoints.model import trained_variables
 
 FOLDS = 5
 RULES = ("sequential", "expected")  # the paper's, and the order of the mean rank

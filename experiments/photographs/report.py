@@ -11,10 +11,10 @@ from ml_collections import ConfigDict
 from experiments.photographs import ways
 from experiments.photographs.scores import Row, markdown, mean_result
 from sor_jax.build import build_model, build_predict
+from sor_jax.checkpoints.model import start_variables, trained_variables
 from sor_jax.checkpoints.provenance import read_provenance, with_normalisation
 from sor_jax.distributed.sharding import make_mesh, make_predict, put
 from sor_jax.evaluation.batches import EvalBatches
-from sor_jax.evaluation.checkpoint import start_variables, trained_variables
 from sor_jax.evaluation.gallery import picture_of
 from sor_jax.evaluation.loop import in_photograph, predicted
 from sor_jax.evaluation.truth import truth_of

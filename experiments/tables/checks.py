@@ -160,8 +160,8 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
 
     from experiments.tables.shared import load_tree
+    from sor_jax.checkpoints.model import trained_variables
     from sor_jax.checkpoints.run_config import run_config
-    from sor_jax.evaluation.checkpoint import trained_variables
 
     config, out = run_config(flags.FLAGS["config"], _WORKDIR.value), pathlib.Path(_OUT.value)
     variables = trained_variables(config, _WORKDIR.value)

@@ -16,8 +16,8 @@ from flax import traverse_util
 from experiments.tables.branches import Schedule, score_branch, train_branch
 from experiments.tables.regions import Regions, found_regions, training_regions
 from sor_jax.build import build_model
+from sor_jax.checkpoints.model import trained_variables
 from sor_jax.datasets.source import open_split
-from sor_jax.evaluation.checkpoint import trained_variables
 from sor_jax.files import write_arrays, write_json
 from sor_jax.metrics.scoreboard import summary
 

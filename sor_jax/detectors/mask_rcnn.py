@@ -43,7 +43,7 @@ class MaskRcnnObjective(Objective):
         losses = self.anchor_losses(outputs, gt, anchors, where, keys)
         # What the RPN's mean is taken over is fixed: anchors that an image lacks count, too.
         size = self.sampled_anchors * jnp.sum(batch.valid, dtype=jnp.float32)
-        losses = {name: loss.replace(count=size) for name, loss in losses.items()}
+        losses = {name: dataclasses.replace(loss, count=size) for name, loss in losses.items()}
 
         proposals = self.propose(outputs, anchors, where, batch.valid_hw)
         target = self.sample(proposals, gt, keys)
@@ -52,7 +52,7 @@ class MaskRcnnObjective(Objective):
             boxes.class_logit, target.foreground, target.boxes.valid
         )
         offset = rcnn_losses.offset_loss(boxes.delta, target.delta, target.foreground)
-        losses["box"] = offset.replace(count=losses["box_class"].count)
+        losses["box"] = dataclasses.replace(offset, count=losses["box_class"].count)
         return losses, self.foreground(target)
 
     def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:

@@ -10,10 +10,10 @@ import tqdm
 from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.exported import is_exported, read_exported
+from sor_jax.checkpoints.model import refuse_a_start, trained_variables
 from sor_jax.checkpoints.provenance import FILE, read_provenance, with_normalisation
 from sor_jax.checkpoints.run_config import differences
 from sor_jax.checkpoints.saved import open_checkpoint
-from sor_jax.checkpoints.weights import load_variables
 from sor_jax.datasets.source import protocol
 from sor_jax.distributed.hosts import duration, from_all, is_primary, say, taking_turns
 from sor_jax.distributed.sharding import make_mesh, make_predict, replicated
@@ -53,11 +53,7 @@ def evaluate_checkpoint(
     """
     provenance = read_provenance(workdir)
     with open_checkpoint(workdir, prefer=prefer) as folder:
-        if provenance and provenance.fresh:
-            raise ValueError(
-                f"{folder} is a start for training, not a whole model: it lacks "
-                f"{', '.join(provenance.fresh[:4])}, ..; give it to train.py as config.init_from"
-            )
+        refuse_a_start(folder, provenance and provenance.fresh)
         config = with_normalisation(config, provenance)
         if is_exported(folder):  # compiling finds out whether they are of this model
             variables = read_exported(folder).variables
@@ -131,6 +127,14 @@ def evaluate_variables(
             },
         )
     say(table(metrics))
+    _say_what_counts(config, batches, left_out)
+    took = duration(time.perf_counter() - start)
+    say(f"{took}; numbers, rank maps and gallery are in {out_dir}")
+    return metrics
+
+
+def _say_what_counts(config: ConfigDict, batches: EvalBatches, left_out: list[str]) -> None:
+    """The protocol, and which images of the split the numbers do not cover."""
     say(f"protocol: {protocol(config.data.name)}")
     if batches.num_images < batches.in_split:
         say(
@@ -139,23 +143,6 @@ def evaluate_variables(
         )
     if left_out:
         say(f"{len(left_out)} records were left out, for instance {left_out[0]}")
-    took = duration(time.perf_counter() - start)
-    say(f"{took}; numbers, rank maps and gallery are in {out_dir}")
-    return metrics
-
-
-def trained_variables(config: ConfigDict, source: str | os.PathLike):
-    """Those of config's model from a workdir, a checkpoint or weights, as of load_variables."""
-    config = config.copy_and_resolve_references()
-    config.init_from = str(source)  # so that nobody warns of a start without weights
-    return load_variables(source, jax.eval_shape(lambda: start_variables(config)))
-
-
-def start_variables(config: ConfigDict):
-    """The variables {"params", "frozen"} of config's model before any training."""
-    from sor_jax.build import build_model, init_variables  # slow to import
-
-    return init_variables(build_model(config), config, jax.random.key(config.seed))
 
 
 def _run_folder(workdir, folder) -> pathlib.Path:

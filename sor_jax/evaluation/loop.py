@@ -6,10 +6,11 @@ pasted, encoded, scored, its map written and its picture drawn in a pool of thre
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,19 +66,39 @@ def evaluate(
       FloatingPointError: an output of the network is not finite.
     """
     scoreboard, outputs = Scoreboard(), Outputs(out_dir, gallery=gallery, show=show)
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-        waiting = collections.deque()
-
-        def finish_batch():
-            results = [future.result() for future in waiting.popleft()]
+    with contextlib.closing(_results(predict, batches, targets, outputs)) as scored:
+        for results in scored:
             for result in results:
                 scoreboard.images.append(result.scored)
                 if result.picture is not None:
                     outputs.keep(result.record, result.picture)
             if progress is not None:
                 progress(len(results))
+    if pool is not None:
+        scoreboard.images = pool(scoreboard.images)
+    metrics = scoreboard.result()
+    if summarize:
+        outputs.close(metrics | facts())
+        if predictions and out_dir is not None:
+            write_predictions(pathlib.Path(out_dir), scoreboard.images)
+    return metrics
 
-        places = itertools.count()
+
+class _Result(NamedTuple):
+    """What is left of one photograph."""
+
+    record: Record
+    scored: Scored
+    picture: np.ndarray | None
+
+
+def _results(
+    predict, batches, targets: str, outputs: Outputs
+) -> Generator[list[_Result], None, None]:
+    """Of the photographs of each batch in turn; a pool of threads scores them."""
+    places = itertools.count()
+    waiting: collections.deque[list[concurrent.futures.Future[_Result]]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
 
         def submit(seen):
             is_drawn = next(places) < outputs.gallery
@@ -87,19 +108,11 @@ def evaluate(
             for seen in predicted(predict, batches):
                 waiting.append([submit(each) for each in seen])
                 if len(waiting) > _BATCHES_BEHIND:
-                    finish_batch()
+                    yield [future.result() for future in waiting.popleft()]
             while waiting:
-                finish_batch()
+                yield [future.result() for future in waiting.popleft()]
         finally:
             threads.shutdown(cancel_futures=True)
-    if pool is not None:
-        scoreboard.images = pool(scoreboard.images)
-    metrics = scoreboard.result()
-    if summarize:
-        outputs.close(metrics | facts())
-        if predictions and out_dir is not None:
-            write_predictions(pathlib.Path(out_dir), scoreboard.images)
-    return metrics
 
 
 class Seen(NamedTuple):
@@ -136,14 +149,6 @@ def _read_ahead(batches: Iterable) -> Iterator:
         while (batch := waiting.result()) is not None:
             waiting = reader.submit(next, batches, None)
             yield batch
-
-
-class _Result(NamedTuple):
-    """What is left of one photograph."""
-
-    record: Record
-    scored: Scored
-    picture: np.ndarray | None
 
 
 def _result(seen: Seen, targets, outputs, is_drawn: bool) -> _Result:

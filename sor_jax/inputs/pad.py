@@ -44,7 +44,8 @@ def pad_record(
     of the others close up.
     """
     photo_hw = record.image.shape[:2]
-    resized_hw, top, left, hw = view or whole_view(photo_hw, canvas_hw)
+    seen_view = view or whole_view(photo_hw, canvas_hw)
+    resized_hw, top, left, hw = seen_view
     boxes = transforms.resize_boxes(record.boxes, photo_hw, resized_hw)
     wanted = target_indices(record, targets)
     kept = wanted[(boxes[wanted, 2:] > boxes[wanted, :2]).all(axis=1)]
@@ -75,13 +76,9 @@ def pad_record(
     padded["gt_masks"][: len(kept), : hw[0], : hw[1]] = masks
     padded["gt_has_mask"][: len(kept)] = has_mask
     padded["objects_left_out"][()] = len(wanted) - len(kept)
-    for slot, index in enumerate(kept):
-        if is_cut[slot]:
-            continue
-        parts = [transforms.resize_points(p, photo_hw, resized_hw) for p in record.polygons[index]]
-        parts = [part - np.array([left, top], np.float32) for part in parts] if view else parts
-        parts = [transforms.flip_points(p, hw[1]) for p in parts] if flip else parts
-        _write_outline(padded, slot, *transforms.edges_of(parts))
+    for slot in np.flatnonzero(~is_cut):
+        outline = record.polygons[kept[slot]]
+        _write_outline(padded, slot, _seen_outline(outline, photo_hw, seen_view, flip=flip))
     return padded
 
 
@@ -102,7 +99,18 @@ def _cut(boxes: np.ndarray, masks: np.ndarray, has_mask: np.ndarray, view: View)
     return seen, boxes, masks, is_cut
 
 
-def _write_outline(padded, slot, edges, part):
+def _seen_outline(
+    polygons: list[np.ndarray], photo_hw: tuple[int, int], view: View, *, flip: bool
+) -> list[np.ndarray]:
+    """Polygons [n, 2] in the photograph's pixels -> in those of the view."""
+    parts = [transforms.resize_points(part, photo_hw, view.resized_hw) for part in polygons]
+    parts = [part - np.array([view.left, view.top], np.float32) for part in parts]
+    return [transforms.flip_points(part, view.hw[1]) for part in parts] if flip else parts
+
+
+def _write_outline(padded: dict[str, np.ndarray], slot: int, parts: list[np.ndarray]) -> None:
+    """The edges of an object's parts; of more than there is room for none."""
+    edges, part = transforms.edges_of(parts)
     if len(edges) <= padded["gt_edges"].shape[1]:
         padded["gt_edges"][slot, : len(edges)] = edges
         padded["gt_edge_part"][slot, : len(edges)] = part

@@ -1,5 +1,7 @@
 """Losses of the dense detector at pyramid points [..., P] (FCOS)."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,7 +17,8 @@ def focal_loss(
     Takes logit f32[..., P] and positive bool[..., P].
     """
     loss = optax.losses.sigmoid_focal_loss(read(logit, where), positive, alpha=alpha, gamma=gamma)
-    return masked_sum(loss, where).replace(count=jnp.sum(positive & where, dtype=jnp.float32))
+    positives = jnp.sum(positive & where, dtype=jnp.float32)
+    return dataclasses.replace(masked_sum(loss, where), count=positives)
 
 
 def box_loss(ltrb: jax.Array, gt_ltrb: jax.Array, weight: jax.Array, where: jax.Array) -> SumCount:

@@ -1,5 +1,6 @@
 """The compiled training step, and the gradient of one large batch in parts that fit into memory."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,10 @@ def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Cal
 
         def value(params, part):
             sums = objective.sums(params, frozen, *part)
-            losses = {name: loss.replace(count=counts[name]) for name, loss in sums.losses.items()}
+            losses = {
+                name: dataclasses.replace(loss, count=counts[name])
+                for name, loss in sums.losses.items()
+            }
             return objective.total(Sums(losses, sums.counts))
 
         return _sum_over(

@@ -8,7 +8,8 @@ import pytest
 
 from experiments.flops import peak_flops
 from experiments.made_up import made_up_batch
-from experiments.timer import Timer, with_regions
+from experiments.regions import with_regions
+from experiments.timer import Timer
 from sor_jax.inputs.pad import empty_image
 from sor_jax.structures import Boxes, Proposals
 from tests.small import small_config

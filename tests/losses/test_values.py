@@ -119,15 +119,15 @@ def test_focal_by_hand():
     # p = 1/2 everywhere: .25 or .75 times 1/4 times log 2; one positive.
     where = jnp.array([True, True, True, False])
     got = dense.focal_loss(jnp.zeros(4), jnp.array([True, False, False, True]), where)
-    np.testing.assert_allclose(got, [(0.25 + 0.75 + 0.75) / 4 * log(2), 1], rtol=1e-6)
+    np.testing.assert_allclose(numbers(got), [(0.25 + 0.75 + 0.75) / 4 * log(2), 1], rtol=1e-6)
 
 
 def test_a_sure_right_answer_costs_nothing_and_a_sure_wrong_one_its_logit():
     where, logit = jnp.array([True]), jnp.array([[0.0, 0, 0, 0, 1e4]])
-    assert ranking.rank_loss(logit, jnp.array([4]), where)[0] == 0
-    assert ranking.rank_loss(logit, jnp.array([0]), where)[0] == 1e4
+    assert ranking.rank_loss(logit, jnp.array([4]), where).total == 0
+    assert ranking.rank_loss(logit, jnp.array([0]), where).total == 1e4
     logit = jnp.full((1, 2, 2), 1e4)
-    assert masks.mask_loss(logit, jnp.ones((1, 2, 2)), where)[0] == 0
-    assert masks.mask_loss(logit, jnp.zeros((1, 2, 2)), where)[0] == 1e4
-    assert dense.focal_loss(logit[0, 0, :1], where, where)[0] == 0
-    np.testing.assert_allclose(dense.focal_loss(logit[0, 0, :1], ~where, where)[0], 7500)
+    assert masks.mask_loss(logit, jnp.ones((1, 2, 2)), where).total == 0
+    assert masks.mask_loss(logit, jnp.zeros((1, 2, 2)), where).total == 1e4
+    assert dense.focal_loss(logit[0, 0, :1], where, where).total == 0
+    np.testing.assert_allclose(dense.focal_loss(logit[0, 0, :1], ~where, where).total, 7500)

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.timer import eager
+from experiments.regions import eager
 from sor_jax.build import build_objective, build_predict, init_variables
 from sor_jax.datasets.source import open_source
 from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
