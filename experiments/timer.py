@@ -58,7 +58,7 @@ class Timer:
             self.batches.close()
         self.model = build_model(config)
         self._foreground = foreground
-        optimizer = self._optimizer = build_optimizer(config)
+        optimizer = self._optimizer = build_optimizer(config.optim)
         create = jax.jit(
             lambda key: create_state(init_variables(self.model, config, key), optimizer, key),
             out_shardings=replicated(self.mesh),

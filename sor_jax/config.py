@@ -69,6 +69,21 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def never_reached(config: ConfigDict) -> Iterator[str]:
+    """What of the schedule lies behind the last step, as where somebody shortens a run."""
+    optim, steps = config.optim, config.train.steps
+    if optim.warmup_steps >= steps and optim.warmup_factor < 1:
+        yield (
+            f"config.optim.warmup_steps is {optim.warmup_steps} of {steps} steps: the learning "
+            f"rate never gets to {optim.learning_rate:g}"
+        )
+    elif optim.milestones and max(optim.milestones) >= steps:
+        yield (
+            f"config.optim.milestones are {tuple(optim.milestones)} of {steps} steps: the learning "
+            "rate does not drop at all of them"
+        )
+
+
 def read_saved(path: pathlib.Path) -> dict[str, Any]:
     """The fields of a config.json, "SECTION.FIELD" -> value, under the names of today."""
     saved = read_json(path)
@@ -142,7 +157,17 @@ def _of_names(fields: dict[str, Any]) -> Iterator[Rule]:
 
 _OF_ONE_FIELD: tuple[Rule, ...] = (
     (("optim.learning_rate",), lambda x: x > 0, "a number above 0"),
+    (
+        ("optim.milestones",),
+        lambda x: list(x) == sorted(set(x)),
+        "steps in rising order, none of them twice",
+    ),
     (("train.ema",), lambda x: x < 1, "0 (none) or a decay below 1"),
+    (
+        ("train.profile_steps",),
+        lambda x: not x or (len(x) == 2 and 1 <= x[0] <= x[1]),
+        "(first, last), counted from 1, or () for no trace",
+    ),
     (
         ("model.ranking.hidden",),
         lambda x: all(isinstance(width, int) and width >= 1 for width in x),

@@ -11,7 +11,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
-from sor_jax.checkpoints.saved import CONFIG, FOLDER
+from sor_jax.checkpoints.saved import CONFIG, FOLDER, steps_in
 from sor_jax.distributed.hosts import say
 from sor_jax.files import write_json
 
@@ -98,6 +98,15 @@ def with_normalisation(config: ConfigDict, provenance: Provenance | None) -> Con
     with config.unlocked():
         config.model.update(dataclasses.asdict(wanted))
     return config
+
+
+def initial_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
+    """The config with the input normalisation of the weights that a run goes on from.
+
+    These are the workdir's own where it has checkpoints, else those of config.init_from.
+    """
+    source = workdir if steps_in(pathlib.Path(workdir) / FOLDER) else config.init_from
+    return with_normalisation(config, read_provenance(source) if source else None)
 
 
 def _normalisation(fields) -> Normalisation:

@@ -13,23 +13,18 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
-from sor_jax.config import validate
+from sor_jax.checkpoints.provenance import initial_config
+from sor_jax.config import never_reached, validate
 from sor_jax.distributed.hosts import as_primary_says, duration, is_alone, is_primary, say
 from sor_jax.distributed.sharding import make_mesh
-from sor_jax.train.experiment import (
-    Experiment,
-    RunPosition,
-    build_experiment,
-    initial_config,
-    initial_state,
-)
+from sor_jax.train.experiment import Experiment, build_experiment
 from sor_jax.train.feed import BatchFeed
 from sor_jax.train.log import LEFT_OUT, MetricsLog, NoLog, closing_lines, training_line
-from sor_jax.train.meter import Meter
-from sor_jax.train.optimizer import build_optimizer, build_schedule, never_reached
+from sor_jax.train.meter import Meter, RunPosition
+from sor_jax.train.optimizer import build_optimizer, build_schedule
 from sor_jax.train.periodic import PeriodicEvaluation, Trace
 from sor_jax.train.run import StopRequest, claim, record_environment
-from sor_jax.train.state import TrainState
+from sor_jax.train.state import TrainState, initial_state
 from sor_jax.train.step import all_finite, make_train_step
 
 _IN_FLIGHT = 2  # steps that the host may run ahead; the batch of each lies on the devices
@@ -56,9 +51,10 @@ def train_and_evaluate(
     Returns:
       The state after the last step done; its `step` is below config.train.steps if a signal came.
     """
-    config = initial_config(validate(config), workdir)
+    config = validate(config)
     for problem in never_reached(config):
         say(f"note: {problem}")
+    config = initial_config(config, workdir)
     return fit(build_experiment(config), config, workdir, force=force)
 
 
@@ -69,8 +65,8 @@ def fit(
     *,
     force: Sequence[str] = (),
 ) -> TrainState:
-    """As train_and_evaluate, for an experiment that is built already."""
-    config, workdir = validate(config), pathlib.Path(workdir)
+    """As train_and_evaluate, of an experiment that is built already from a valid config."""
+    workdir = pathlib.Path(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(experiment.train_batches.close)
         stop = stack.enter_context(StopRequest())
@@ -91,7 +87,8 @@ class _Loop:
     ):
         self._config, self._stop = config.train, stop
         self._at_start, self._metric = config.eval.at_start, config.eval.best_metric
-        self._learning_rate, self._epochs = build_schedule(config), experiment.epochs
+        self._learning_rate, self._epochs = build_schedule(config.optim), experiment.epochs
+        optimizer = build_optimizer(config.optim)
         left_out = experiment.records_left_out
         self._left_out: dict[str, float | int] = {LEFT_OUT: left_out} if left_out else {}
         self._checkpoints = Checkpoints(workdir, best_metric=self._metric)
@@ -99,7 +96,16 @@ class _Loop:
         mesh = make_mesh()
         self._meter = Meter(config.train.batch_size, max_skipped=config.train.max_skipped_steps)
         self._position = RunPosition(experiment.train_batches, self._meter)
-        self._state = initial_state(experiment, config, mesh, self._checkpoints, self._position)
+        self._state = initial_state(
+            experiment.init,
+            optimizer,
+            mesh,
+            self._checkpoints,
+            self._position,
+            seed=config.seed,
+            ema=config.train.ema > 0,
+            init_from=config.init_from,
+        )
         self._first = int(self._state.step)
         for change in record_environment(workdir, self._first, data=experiment.data):
             say(f"{change}: from here on numbers may differ in their last digits")
@@ -111,7 +117,7 @@ class _Loop:
         self._feed = BatchFeed(experiment.train_batches, mesh)
         self._step = make_train_step(
             experiment.objective,
-            build_optimizer(config),
+            optimizer,
             mesh,
             accumulate=config.train.accumulate,
             skip_nonfinite=config.train.on_nonfinite == "skip",

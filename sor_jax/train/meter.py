@@ -6,6 +6,7 @@ import time
 import jax
 import numpy as np
 
+from sor_jax.checkpoints.checkpoint import DataPosition
 from sor_jax.commands import tell
 
 SKIPPED = "train/skipped_steps"
@@ -101,3 +102,19 @@ class Meter:
     def restart_clock(self) -> None:
         """Forgets the time so far, and the steps in it: after compiling, saving, evaluating."""
         self._since, self._timed_steps, self._waited = time.perf_counter(), 0, 0.0
+
+
+class RunPosition:
+    """Where a run is, beside its state: the data's position, and what the meter has not told."""
+
+    def __init__(self, batches: DataPosition, meter: Meter):
+        self._batches, self._meter = batches, meter
+
+    def get_state(self) -> dict:
+        """For JSON."""
+        return {"batches": self._batches.get_state(), "meter": self._meter.get_state()}
+
+    def set_state(self, state: dict) -> None:
+        """Takes what `get_state` gave."""
+        self._batches.set_state(state["batches"])
+        self._meter.set_state(state["meter"])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,9 +13,8 @@ from sor_jax.detectors.objective import Objective
 _NORM = re.compile(r"^norm|norm(_?\d+)?$")
 
 
-def build_schedule(config) -> optax.Schedule:
-    """The learning rate of config.optim: step -> f32[]."""
-    optim = config.optim
+def build_schedule(optim) -> optax.Schedule:
+    """The learning rate of a config's `optim`: step -> f32[]."""
     return warmup_multistep(
         optim.learning_rate,
         warmup_steps=optim.warmup_steps,
@@ -24,27 +23,11 @@ def build_schedule(config) -> optax.Schedule:
     )
 
 
-def never_reached(config) -> Iterator[str]:
-    """What of the schedule lies behind the last step, as where somebody shortens a run."""
-    optim, steps = config.optim, config.train.steps
-    if optim.warmup_steps >= steps and optim.warmup_factor < 1:
-        yield (
-            f"config.optim.warmup_steps is {optim.warmup_steps} of {steps} steps: the learning "
-            f"rate never gets to {optim.learning_rate:g}"
-        )
-    elif optim.milestones and max(optim.milestones) >= steps:
-        yield (
-            f"config.optim.milestones are {tuple(optim.milestones)} of {steps} steps: the learning "
-            "rate does not drop at all of them"
-        )
-
-
-def build_optimizer(config) -> optax.GradientTransformation:
-    """The optimizer of config.optim."""
-    optim = config.optim
+def build_optimizer(optim) -> optax.GradientTransformation:
+    """The optimizer of a config's `optim`."""
     optimizer = make_optimizer(
         optim.name,
-        build_schedule(config),
+        build_schedule(optim),
         momentum=optim.momentum,
         weight_decay=optim.weight_decay,
         clip_norm=optim.clip_norm,
@@ -67,15 +50,6 @@ def warmup_multistep(
     milestone on, the milestone itself included, it is multiplied by `gamma` once more; by
     those within the warm-up when it ends.
     """
-    if not learning_rate > 0:
-        raise ValueError(f"optim.learning_rate is {learning_rate}: it must be above 0")
-    if warmup_steps < 0 or not 0 <= warmup_factor <= 1:
-        raise ValueError(
-            f"optim.warmup_steps {warmup_steps} must not be negative, and optim.warmup_factor "
-            f"{warmup_factor} must lie in 0..1"
-        )
-    if list(milestones) != sorted(set(milestones)):
-        raise ValueError(f"optim.milestones {tuple(milestones)} must rise: put them in order")
     # join_schedules counts the second part from its start.
     drops = {milestone - warmup_steps: gamma for milestone in milestones}
     after = optax.piecewise_constant_schedule(learning_rate, drops)

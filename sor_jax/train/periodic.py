@@ -90,11 +90,6 @@ class Trace:
     """
 
     def __init__(self, steps: tuple[int, ...], workdir: pathlib.Path):
-        if steps and (len(steps) != 2 or not 1 <= steps[0] <= steps[1]):
-            raise ValueError(
-                f"config.train.profile_steps is {tuple(steps)}: it must be (first, last), counted "
-                "from 1, or () for no trace"
-            )
         self._first, self._last = steps or (0, -1)
         self._folder, self._running = workdir / PROFILE, False
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -83,16 +84,17 @@ def claim(
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
-        check_force(config, force)
+        text = config.to_json_best_effort(indent=1) + "\n"
+        fields = flatten(json.loads(text))
+        _check_force(fields, force)
         if steps_in(workdir / FOLDER):
-            check_same_run(workdir, config, data=data, force=force)
-        write_whole(workdir / CONFIG, config.to_json_best_effort(indent=1) + "\n")
+            _check_same_run(workdir, fields, data, force)
+        write_whole(workdir / CONFIG, text)
         yield
 
 
-def check_force(config: ConfigDict, force: Sequence[str]) -> None:
+def _check_force(known: dict[str, Any], force: Sequence[str]) -> None:
     """Raises ValueError for a name in `force` that is neither a field nor "data"."""
-    known = flatten(config.to_dict())
     for name in force:
         if name != DATA and name not in known:
             near = difflib.get_close_matches(name, [*known, DATA], n=1)
@@ -103,13 +105,12 @@ def check_force(config: ConfigDict, force: Sequence[str]) -> None:
             )
 
 
-def check_same_run(
-    workdir: pathlib.Path, config: ConfigDict, *, data: str = "", force: Sequence[str] = ()
+def _check_same_run(
+    workdir: pathlib.Path, now: dict[str, Any], data: str, force: Sequence[str]
 ) -> None:
     """Raises ValueError with what differs from the config and the data that made the workdir."""
     path = workdir / CONFIG
     before = read_saved(path) if path.exists() else {}
-    now = flatten(json.loads(config.to_json_best_effort()))
     # A field that only one of them has came, or went, with another version of the program.
     differing = {
         name: f"config.{name} was {before[name]!r}, now {now[name]!r}"

@@ -1,11 +1,18 @@
 """What a training step carries on: the state that is donated, saved and restored."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
+
+from sor_jax.checkpoints.checkpoint import Checkpoints, DataPosition
+from sor_jax.checkpoints.weights import check_same_model, init_variables_from
+from sor_jax.distributed.hosts import say
+from sor_jax.distributed.sharding import replicated
 
 
 @flax.struct.dataclass
@@ -54,6 +61,48 @@ def create_state(
         ema=jax.tree.map(jnp.copy, params) if ema else {},
         key_data=jax.random.key_data(rng),
     )
+
+
+def initial_state(
+    init: Callable[[jax.Array], dict[str, Any]],
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    checkpoints: Checkpoints,
+    position: DataPosition,
+    *,
+    seed: int,
+    ema: bool,
+    init_from: str,
+) -> TrainState:
+    """The last checkpoint's state, with `position` moved to its place, or a fresh one.
+
+    A fresh one takes what it can from the checkpoint `init_from`, "" for none. Either is
+    replicated over the mesh.
+    """
+
+    def create(key):
+        init_key, step_key = jax.random.split(key)
+        return create_state(init(init_key), optimizer, step_key, ema=ema)
+
+    key, everywhere = jax.random.key(seed), replicated(mesh)
+    last = checkpoints.last_step
+    if last is not None:
+        abstract = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+            jax.eval_shape(create, key),
+        )
+        folder = checkpoints.folder(last)
+        check_same_model(folder, abstract.variables)
+        say(f"going on from step {last}: {folder}")
+        return checkpoints.restore(abstract, position)
+    state = jax.jit(create, out_shardings=everywhere)(key)
+    if init_from:
+        variables = {"params": state.params, "frozen": state.frozen}
+        state = state.replace(**init_variables_from(init_from, variables))
+        if state.ema:
+            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+    say(f"starting with {count_params(state.params):,} parameters")
+    return state
 
 
 def count_params(params) -> int:

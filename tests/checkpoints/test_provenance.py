@@ -11,6 +11,7 @@ from sor_jax.build import build_model, init_variables
 from sor_jax.checkpoints.provenance import (
     Normalisation,
     Provenance,
+    initial_config,
     normalisation_of,
     read_provenance,
     with_normalisation,
@@ -19,7 +20,6 @@ from sor_jax.checkpoints.provenance import (
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.evaluation import checkpoint as evaluation
 from sor_jax.train import loop, run
-from sor_jax.train.experiment import initial_config
 from tests.small import small_config
 
 BGR = Normalisation("bgr", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0))

@@ -109,8 +109,3 @@ def test_parameters_that_overflow_are_never_saved(tmp_path):
     config.optim.update(learning_rate=1e38, warmup_steps=0)
     with pytest.raises(FloatingPointError, match="parameter .*step 1.*none"):
         fit(toy.experiment(objective=objective), config, tmp_path)
-
-
-def test_an_unknown_choice_is_named(tmp_path):
-    with pytest.raises(ValueError, match="on_nonfinite .*'ignore'.*raise, skip"):
-        fit(toy.experiment(), toy.config(on_nonfinite="ignore"), tmp_path)

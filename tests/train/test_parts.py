@@ -27,7 +27,7 @@ def test_three_steps_change_the_ranking_branch_alone():
     config.optim.update(trainable=("ranking",), weight_decay=0.1, warmup_steps=0)
     objective = PartialObjective(build_objective(config, model), ("ranking",))
     before = jax.tree.map(np.array, variables["params"])
-    optimizer = build_optimizer(config)
+    optimizer = build_optimizer(config.optim)
     state = create_state(jax.tree.map(lambda x: x + 0, variables), optimizer, jax.random.key(0))
     step = make_train_step(objective, optimizer, make_mesh(jax.devices()[:1]))
     for _ in range(3):
