@@ -6,18 +6,10 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sor_jax.datasets import assr, coco, irsr, sifr
 from sor_jax.datasets.folder import content_of
 from sor_jax.datasets.prepare import about, damage, default_cache_dir
-from sor_jax.datasets.scenes.builder import Scenes
-
-_FOLDERS = {
-    assr.Assr: assr.AssrFolder,
-    coco.Coco: coco.CocoFolder,
-    irsr.Irsr: irsr.IrsrFolder,
-    sifr.Sifr: sifr.SifrFolder,
-}
-_NO_FOLDER = (Scenes,)  # drawn
+from sor_jax.datasets.scenes import Scenes
+from sor_jax.datasets.source import FORMATS
 
 
 class Cache(NamedTuple):
@@ -42,7 +34,7 @@ def caches(cache_dir: str | os.PathLike | None = None) -> Iterator[Cache]:
     Whether a folder still has the content that was prepared is seen by reading its files.
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
-    for cls in (*_FOLDERS, *_NO_FOLDER):
+    for cls in (*FORMATS.values(), Scenes):
         for state in sorted(cache_dir.glob(f"{cls.name}/*/")):
             for path in sorted(state.iterdir()):
                 if path.is_dir():
@@ -66,12 +58,12 @@ def _users(cls, path: pathlib.Path, cache_dir: pathlib.Path) -> tuple[tuple[str,
     if why_not is not None:
         return (), why_not or "empty"
     known = about(path)
-    if cls in _NO_FOLDER:
+    if cls is Scenes:
         return ("drawn",), ""
     used_by, changed = [], []
     for root in known["roots"]:
         try:
-            folder = _FOLDERS[cls](root, known["split"], **known["arguments"])
+            folder = cls.FOLDER(root, known["split"], **known["arguments"])
             is_same = content_of(folder, cache_dir=cache_dir) == known["content"]
         except (OSError, ValueError):
             is_same = False

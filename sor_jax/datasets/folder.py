@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import sys
-from typing import Protocol
+from collections.abc import Callable
 
 import tensorflow_datasets as tfds
 
@@ -28,7 +28,7 @@ from sor_jax.datasets.prepare import (
 )
 
 
-class Folder(Protocol):
+class Folder:
     """One split of a data set as its files have it.
 
     Attributes:
@@ -36,6 +36,8 @@ class Folder(Protocol):
       split: train, val or test.
       ids: of the photographs, in order, each once.
       arguments: what, beside root and split, it was made with.
+      lists: the files that concern all photographs, by their role.
+      finders: role -> the file of an image id, whether it exists or not.
       note: what people are told once, when it is prepared; "" for nothing.
     """
 
@@ -43,16 +45,25 @@ class Folder(Protocol):
     split: str
     ids: list[str]
     arguments: dict
-    note: str
+    lists: dict[str, pathlib.Path]
+    finders: dict[str, Callable[[str], pathlib.Path]]
+    note: str = ""
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split, whether they exist or not."""
+        of_images = {
+            f"{role}/{image_id}": find(image_id)
+            for role, find in self.finders.items()
+            for image_id in self.ids
+        }
+        return self.lists | of_images
 
     def read(self) -> None:
-        """Reads what concerns all photographs, so that what is wrong with it ends everything."""
+        """Reads what concerns all photographs and has not been read by then."""
 
     def photograph(self, image_id: str) -> Photograph:
         """What they say of a photograph, after `read`. Raises ValueError or FileNotFoundError."""
+        raise NotImplementedError
 
 
 @dataclasses.dataclass
@@ -65,8 +76,9 @@ class FolderConfig(tfds.core.BuilderConfig):
 
 
 class FolderBuilder(LocalBuilder):
-    """Photographs with object masks of which up to five are ranked, one split of a folder."""
+    """Photographs with object masks of which up to five are ranked, one split of a FOLDER."""
 
+    FOLDER: Callable[..., Folder]
     # Raise this with any change of what the same files become.
     VERSION = tfds.core.Version("2.0.0")
 
@@ -112,18 +124,21 @@ class FolderBuilder(LocalBuilder):
 
 def open_folder(
     cls: type[FolderBuilder],
-    folder: Folder,
+    root: str | os.PathLike | None,
+    split: str,
     *,
     cache_dir: str | os.PathLike | None = None,
     on_error: str = "raise",
+    **options,
 ) -> FolderBuilder:
-    """The prepared builder of a split; prepares at first use and after a change.
+    """The prepared builder of a split of a root; prepares at first use and after a change.
 
-    The folder is only read. Records go to `cache_dir` (default: prepare.default_cache_dir()) under
-    a name that says their content alone, so a copy of the folder finds them. With `on_error` "skip"
-    damaged records are left out (`RecordSource.left_out` tells which), with "raise" the first ends
-    the preparation.
+    `options` are the other arguments of its FOLDER. The root is only read. Records go to
+    `cache_dir` (default: prepare.default_cache_dir()) under a name that says their content alone,
+    so a copy of the folder finds them. With `on_error` "skip" damaged records are left out
+    (`RecordSource.left_out` tells which), with "raise" the first ends the preparation.
     """
+    folder = cls.FOLDER(root, split, **options)
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     mark, skip = content_of(folder, cache_dir=cache_dir), on_error == "skip"
     names = [f"{folder.split}-{mark}", f"{folder.split}-{mark}-skip"]
@@ -134,6 +149,15 @@ def open_folder(
     builder = prepared(cls, config, cache_dir=cache_dir, what=f"{folder.root} ({folder.split})")
     add_root(builder.data_dir, os.fspath(folder.root))
     return builder
+
+
+def given(root: str | os.PathLike | None, advice: str) -> pathlib.Path:
+    """The root as an absolute path, once there is one; `advice` ends the error otherwise."""
+    if not root:
+        raise FileNotFoundError(
+            f"The folder of the data set is not given: set config.data.root. {advice}"
+        )
+    return pathlib.Path(root).expanduser().resolve()
 
 
 def content_of(folder: Folder, *, cache_dir: pathlib.Path) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco.ranks import rank_order
 from sor_jax.datasets.example import Photograph
-from sor_jax.datasets.folder import FolderBuilder
+from sor_jax.datasets.folder import Folder, FolderBuilder, given
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.masks import is_numbers
 from sor_jax.datasets.names import Finder, without_suffix
@@ -26,11 +26,7 @@ MOST_OBJECTS = 8
 """Photographs with more are left out of training, as in the authors' code."""
 
 
-class Irsr(FolderBuilder):
-    """Photographs with object masks of which all salient ones are ranked, from IRSR's files."""
-
-
-class IrsrFolder:
+class IrsrFolder(Folder):
     """A split as IRSR's files have it, see datasets.folder.Folder.
 
     Args:
@@ -53,27 +49,17 @@ class IrsrFolder:
             found[image_id] = objects
         crowded = [i for i, one in found.items() if split == "train" and len(one[0]) > self.MOST]
         self._found = {name: one for name, one in found.items() if name not in set(crowded)}
-        self.note = (
-            f"{len(crowded)} photographs with more than {self.MOST} objects are left out of "
-            "training, as in the authors' code"
-            if crowded
-            else ""
-        )
+        if crowded:
+            self.note = (
+                f"{len(crowded)} photographs with more than {self.MOST} objects are left out of "
+                "training, as in the authors' code"
+            )
         self.ids = list(self._found)
         folders = self._images()
-        self._image = Finder(folders["rgb"], SUFFIXES)
-        self._grey = Finder(folders["gt"], (".png",)) if folders["gt"].is_dir() else None
-
-    def files(self) -> dict[str, pathlib.Path]:
-        """All files that are read, by their role in the split."""
-        found = {"objects": self._file()}
-        for role, find in (("image", self._image), ("grey", self._grey)):
-            if find is not None:
-                found |= {f"{role}/{image_id}": find(image_id) for image_id in self.ids}
-        return found
-
-    def read(self) -> None:
-        """Has happened: the ids come with the objects."""
+        self.lists = {"objects": self._file()}
+        self.finders = {"image": Finder(folders["rgb"], SUFFIXES)}
+        if folders["gt"].is_dir():
+            self.finders["grey"] = Finder(folders["gt"], (".png",))
 
     def photograph(self, image_id: str) -> Photograph:
         """What the files say of a photograph."""
@@ -84,11 +70,11 @@ class IrsrFolder:
         except ValueError as error:
             raise ValueError(f"{where}, record {image_id}: {error}") from error
         return Photograph(
-            self._image(image_id),
+            self.finders["image"](image_id),
             objects,
             values,
             where,
-            grey=self._grey and self._grey(image_id),
+            grey=self.finders["grey"](image_id) if "grey" in self.finders else None,
             box_format=XYWH,
             photo_hw=photo_hw,
             num_ranks=num_ranks,
@@ -135,9 +121,7 @@ class IrsrFolder:
         return value
 
     def _require(self, root, split) -> pathlib.Path:
-        if not root:
-            raise FileNotFoundError(f"The folder of {self.NAME} is not given: set config.data.root")
-        root = pathlib.Path(root).expanduser().resolve()
+        root = given(root, f"data/README.md shows how {self.NAME}'s folder must look")
         if split not in self.SPLITS:
             raise ValueError(f"{self.NAME} has no split {split!r}, only {', '.join(self.SPLITS)}")
         if not self.file_of(root, split).is_file():
@@ -146,6 +130,12 @@ class IrsrFolder:
                 f"{self.NAME}'s folder must look"
             )
         return root
+
+
+class Irsr(FolderBuilder):
+    """Photographs with object masks of which all salient ones are ranked, from IRSR's files."""
+
+    FOLDER = IrsrFolder
 
 
 def _values(objects: list, ranks: Sequence, num_ranks: int) -> tuple[list[float], int]:

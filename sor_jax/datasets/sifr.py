@@ -16,10 +16,6 @@ from sor_jax.datasets.irsr import IrsrFolder
 from sor_jax.files import read_json
 
 
-class Sifr(FolderBuilder):
-    """Photographs with object masks of which all salient ones are ranked, from SIFR's files."""
-
-
 class SifrFolder(IrsrFolder):
     """A split as SIFR's files have it, see IrsrFolder; `root` holds train/, val/ and test/."""
 
@@ -41,3 +37,9 @@ class SifrFolder(IrsrFolder):
         sides = (self._field(entry, index, name, int) for name in ("height", "width"))
         ranks = [one.get("gt_rank") if isinstance(one, dict) else None for one in objects]
         return objects, ranks, tuple(sides)
+
+
+class Sifr(FolderBuilder):
+    """Photographs with object masks of which all salient ones are ranked, from SIFR's files."""
+
+    FOLDER = SifrFolder

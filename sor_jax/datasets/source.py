@@ -8,19 +8,25 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from sor_jax.datasets import assr, coco, irsr, scenes, sifr
-from sor_jax.datasets.folder import open_folder
+from sor_jax.datasets import scenes
+from sor_jax.datasets.assr import Assr
+from sor_jax.datasets.coco import Coco
+from sor_jax.datasets.folder import FolderBuilder, open_folder
+from sor_jax.datasets.irsr import Irsr
 from sor_jax.datasets.prepare import about
 from sor_jax.datasets.record import NUM_RANKS, Record, decode_record
+from sor_jax.datasets.sifr import Sifr
 
-NAMES = ("assr", "coco", "irsr", "scenes", "sifr")
-_GRADED = {"irsr": (irsr.Irsr, irsr.IrsrFolder), "sifr": (sifr.Sifr, sifr.SifrFolder)}
+FORMATS: dict[str, type[FolderBuilder]] = {
+    builder.name: builder for builder in (Assr, Coco, Irsr, Sifr)
+}
+NAMES = (*FORMATS, "scenes")
 
 
 def protocol(name: str) -> str:
     """Whose way of counting the metrics of a data set follow, for people."""
     whose, which = "ASSR", "the objects of the model's ranks, five by default, are ranked"
-    if name in _GRADED:
+    if name in ("irsr", "sifr"):
         whose = "IRSR"
         which = "every salient object is ranked, of own rank 0 and after the model's last rank, too"
     return f"{whose}'s: {which}; SA-SOR by mask IoU 0.5"
@@ -48,17 +54,13 @@ def open_source(
     `cache_dir` holds the prepared records; None is prepare.default_cache_dir(). With `on_error`
     "skip" damaged records are left out when they are prepared; a warning tells of each.
     """
-    if name == "assr":
-        options = {"rank_field": rank_field, "num_ranks": num_ranks, "on_error": on_error}
-        builder = assr.builder(root, split, cache_dir=cache_dir, **options)
-    elif name == "coco":
-        options = {"rank_field": rank_field, "rank_values": rank_values, "on_error": on_error}
-        options["num_ranks"] = num_ranks
-        builder = coco.builder(root, split, cache_dir=cache_dir, **options)
-    elif name in _GRADED:
-        kind, folder = _GRADED[name]
-        files = folder(root, split, num_ranks)
-        builder = open_folder(kind, files, cache_dir=cache_dir, on_error=on_error)
+    if name in FORMATS:
+        own = {
+            "assr": {"rank_field": rank_field},
+            "coco": {"rank_field": rank_field, "rank_values": rank_values},
+        }
+        options = {"on_error": on_error, "num_ranks": num_ranks} | own.get(name, {})
+        builder = open_folder(FORMATS[name], root, split, cache_dir=cache_dir, **options)
     elif name == "scenes":
         if num_ranks != NUM_RANKS:
             raise ValueError(

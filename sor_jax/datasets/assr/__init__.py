@@ -1,5 +1,5 @@
 """The ASSR layout: photographs, objects and ranks in files that are matched by image id."""
 
-from sor_jax.datasets.assr.builder import Assr, AssrFolder, builder
+from sor_jax.datasets.assr.builder import Assr, builder
 
-__all__ = ["Assr", "AssrFolder", "builder"]
+__all__ = ["Assr", "builder"]

@@ -15,6 +15,7 @@ import os
 import pathlib
 
 from sor_jax import files
+from sor_jax.datasets.folder import given
 from sor_jax.datasets.names import ById, without_suffix
 from sor_jax.files import read_text
 
@@ -71,11 +72,7 @@ def require(
     root: str | os.PathLike | None, split: str | None = None, ranks: str = RANKS
 ) -> pathlib.Path:
     """The root as a path, once the lists and folders that a run needs are seen to be there."""
-    if not root:
-        raise FileNotFoundError(
-            "The folder of the data set is not given: set config.data.root. " + _ADVICE
-        )
-    root = pathlib.Path(root).expanduser().resolve()
+    root = given(root, _ADVICE)
     found = splits(root)
     if not found or (split and split not in found):
         looked_for = split_list(root, split or SPLITS[0])

@@ -9,15 +9,11 @@ from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco import files
 from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
 from sor_jax.datasets.example import Photograph, has_masks
-from sor_jax.datasets.folder import FolderBuilder, open_folder
+from sor_jax.datasets.folder import Folder, FolderBuilder
 from sor_jax.metrics.sor import NUM_RANKS
 
 
-class Coco(FolderBuilder):
-    """Photographs with object masks, of which up to five are ranked, from COCO JSON."""
-
-
-class CocoFolder:
+class CocoFolder(Folder):
     """A split as COCO JSON has it, see datasets.folder.Folder.
 
     Args:
@@ -49,6 +45,8 @@ class CocoFolder:
         images = files.read_images(self.root, split)
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
+        self.lists = {"objects": files.annotation_file(self.root, split)}
+        self.finders = {"image": lambda name: self._images[name].path}
         self._masks = has_masks(one for image in images for one in image.annotations)
         entries = (entry for image in images for entry in image.annotations)
         fields = {name for entry in entries for name in _names(entry)}
@@ -63,20 +61,10 @@ class CocoFolder:
             else ""
         )
 
-    def files(self) -> dict[str, pathlib.Path]:
-        """All files that are read, by their role in the split."""
-        found = {f"image/{name}": image.path for name, image in self._images.items()}
-        if objects := files.annotation_file(self.root, self.split):
-            found["objects"] = objects
-        return found
-
-    def read(self) -> None:
-        """Has happened: the ids come with the objects."""
-
     def photograph(self, image_id: str) -> Photograph:
         """What the files say of a photograph."""
         image, ranks = self._images[image_id], None
-        where = str(files.annotation_file(self.root, self.split))
+        where = str(self.lists["objects"])
         if self._rank_field:
             values = [_value(entry, self._rank_field) for entry in image.annotations]
             try:
@@ -96,19 +84,10 @@ class CocoFolder:
         )
 
 
-def builder(
-    root: str | os.PathLike | None,
-    split: str,
-    *,
-    cache_dir: str | os.PathLike | None = None,
-    on_error: str = "raise",
-    rank_field: str = "rank",
-    rank_values: str = "places",
-    num_ranks: int = NUM_RANKS,
-) -> Coco:
-    """The prepared builder of a split of a COCO data set, see CocoFolder and folder.open_folder."""
-    folder = CocoFolder(root, split, rank_field, rank_values, num_ranks)
-    return open_folder(Coco, folder, cache_dir=cache_dir, on_error=on_error)
+class Coco(FolderBuilder):
+    """Photographs with object masks, of which up to five are ranked, from COCO JSON."""
+
+    FOLDER = CocoFolder
 
 
 def _names(entry: dict) -> Iterator[str]:

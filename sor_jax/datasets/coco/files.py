@@ -14,6 +14,7 @@ import os
 import pathlib
 
 from sor_jax import files
+from sor_jax.datasets.folder import given
 
 SPLITS = ("train", "val", "test")
 _ALIASES = {"val": ("val", "valid", "validation")}
@@ -52,11 +53,7 @@ def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
 
 def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib.Path:
     """The root as a path, once it has an annotation file (of `split`, if one is asked for)."""
-    if not root:
-        raise FileNotFoundError(
-            "The folder of the data set is not given: set config.data.root. " + _ADVICE
-        )
-    root = pathlib.Path(root).expanduser().resolve()
+    root = given(root, _ADVICE)
     there = [name for name in SPLITS if annotation_file(root, name)]
     if not there or (split and split not in there):
         wanted = split or SPLITS[0]
