@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sor_jax.datasets.folder import content_of
-from sor_jax.datasets.prepare import about, damage, default_cache_dir
+from sor_jax.datasets.prepare import LocalBuilder, about, damage, default_cache_dir
 from sor_jax.datasets.scenes import Scenes
 from sor_jax.datasets.source import FORMATS
 
@@ -34,7 +34,8 @@ def caches(cache_dir: str | os.PathLike | None = None) -> Iterator[Cache]:
     Whether a folder still has the content that was prepared is seen by reading its files.
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
-    for cls in (*FORMATS.values(), Scenes):
+    builders: tuple[type[LocalBuilder], ...] = (*FORMATS.values(), Scenes)
+    for cls in builders:
         for state in sorted(cache_dir.glob(f"{cls.name}/*/")):
             for path in sorted(state.iterdir()):
                 if path.is_dir():

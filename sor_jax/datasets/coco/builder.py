@@ -45,7 +45,7 @@ class CocoFolder(Folder):
         images = files.read_images(self.root, split)
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
-        self.lists = {"objects": files.annotation_file(self.root, split)}
+        self.lists = {"objects": images[0].file}
         self.finders = {"image": lambda name: self._images[name].path}
         self._masks = has_masks(one for image in images for one in image.annotations)
         entries = (entry for image in images for entry in image.annotations)

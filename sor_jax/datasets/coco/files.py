@@ -31,6 +31,7 @@ class CocoImage:
       size: (height, width) as the file says, None where it does not.
       annotations: its annotations as the file has them, those of crowds left out.
       crowds: those of crowds.
+      file: the annotation file.
     """
 
     name: str
@@ -38,6 +39,7 @@ class CocoImage:
     size: tuple[int, int] | None
     annotations: list[dict]
     crowds: list[dict]
+    file: pathlib.Path
 
 
 def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
@@ -129,7 +131,7 @@ def _image(root, split, path, index, image, annotations, crowds) -> CocoImage:
     sides = image.get("height"), image.get("width")
     size = sides if all(isinstance(side, int) and side > 0 for side in sides) else None
     name = str(relative.with_suffix(""))
-    return CocoImage(name, _photograph(root, split, relative), size, annotations, crowds)
+    return CocoImage(name, _photograph(root, split, relative), size, annotations, crowds, path)
 
 
 def _photograph(root, split, relative) -> pathlib.Path:
