@@ -77,8 +77,7 @@ def variables_of(name: str):
         model = read_model(name)
         return model.variables, model.config
     config = module.get_config().copy_and_resolve_references()
-    config.init_from = "made up"  # so that nobody warns of a start without weights
-    return init_variables(build_model(config), config, jax.random.key(0)), config
+    return init_variables(build_model(config), jax.random.key(0)), config
 
 
 def session(encoded: bytes, threads: int, inputs):

@@ -60,7 +60,7 @@ class Timer:
         self._foreground = foreground
         optimizer = self._optimizer = build_optimizer(config.optim)
         create = jax.jit(
-            lambda key: create_state(init_variables(self.model, config, key), optimizer, key),
+            lambda key: create_state(init_variables(self.model, key), optimizer, key),
             out_shardings=replicated(self.mesh),
         )
         self.state = create(jax.random.key(config.seed))

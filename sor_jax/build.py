@@ -99,18 +99,17 @@ def _build_backbone(config, dtype) -> nn.Module:
     return ResNet(spec, frozen_stages=frozen_stages, **options)
 
 
-def init_variables(model: Segmenter, config, rng) -> dict:
+def init_variables(model: Segmenter, rng: jax.Array) -> dict:
     """Starting values {"params", "frozen"}; "frozen" is empty unless the norm is frozen_bn."""
-    if config.model.norm == "frozen_bn" and not config.init_from:
-        logging.warning(
-            "config.model.norm is 'frozen_bn' but config.init_from names no weights: frozen norms "
-            "are then the identity and do not train well. Set --config.model.norm=group to train "
-            "from scratch, or --config.init_from to a checkpoint."
-        )
     image = jnp.zeros((1, 64, 64, 3), jnp.uint8)
     boxes = Boxes(jnp.array([[[8.0, 8.0, 40.0, 40.0]]]), jnp.ones((1, 1), bool))
     variables = jax.jit(model.init)(rng, image, jnp.array([[64, 64]]), boxes)
     return {"params": variables["params"], "frozen": variables.get("frozen", {})}
+
+
+def variable_shapes(config) -> dict:
+    """The variables {"params", "frozen"} of a config's model as jax.ShapeDtypeStruct."""
+    return jax.eval_shape(lambda: init_variables(build_model(config), jax.random.key(0)))
 
 
 def build_objective(config, model: Segmenter) -> Objective:

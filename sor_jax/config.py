@@ -69,8 +69,14 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def never_reached(config: ConfigDict) -> Iterator[str]:
-    """What of the schedule lies behind the last step, as where somebody shortens a run."""
+def notes(config: ConfigDict) -> Iterator[str]:
+    """What of a valid config is hardly meant: norms without weights, rates never reached."""
+    if config.model.norm == "frozen_bn" and not config.init_from:
+        yield (
+            "config.model.norm is 'frozen_bn' but config.init_from names no weights: frozen norms "
+            "are then the identity and do not train well. Set --config.model.norm=group to train "
+            "from scratch, or --config.init_from to a checkpoint"
+        )
     optim, steps = config.optim, config.train.steps
     if optim.warmup_steps >= steps and optim.warmup_factor < 1:
         yield (

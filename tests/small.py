@@ -59,7 +59,7 @@ def small_network(mask_channel=False, num_ranks=5, **ranking):
     config.model.num_ranks = num_ranks
     config.reference.mask_channel = mask_channel
     model = build.build_model(config)
-    variables = build.init_variables(model, config, jax.random.key(0))
+    variables = build.init_variables(model, jax.random.key(0))
     # Raise the prior so that there are detections, and spread what the last layers say.
     rng = np.random.default_rng(0)
 
@@ -94,7 +94,7 @@ def small_rcnn():
     config = small_rcnn_config()
     config.model.ranking.dropout = 0.0
     model = build.build_model(config)
-    variables = build.init_variables(model, config, jax.random.key(0))
+    variables = build.init_variables(model, jax.random.key(0))
     rng = np.random.default_rng(0)
     last = ("objectness", "rpn/delta", "class_logit", "box/delta", "rank/rank", "predictor")
 

@@ -140,3 +140,10 @@ def test_the_originals_rule_of_ranks_is_the_detectors(detector, rule):
 @pytest.mark.parametrize("dtype", build.DTYPES)
 def test_every_dtype_that_can_be_built_is_valid(dtype):
     assert configs.validate(changed("train.dtype", dtype)).train.dtype == dtype
+
+
+def test_frozen_norms_without_weights_are_told():
+    config = base.get_config()
+    assert any("frozen_bn" in note and "init_from" in note for note in configs.notes(config))
+    config.init_from = "weights"
+    assert not list(configs.notes(config))

@@ -70,7 +70,7 @@ def trained(tmp_path_factory):
     write_photographs(folder / "data")
     config = tiny_config(folder / "data", folder / "cache")
     model = build_model(config)
-    shapes = jax.eval_shape(lambda key: init_variables(model, config, key), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: init_variables(model, key), jax.random.key(0))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.normal(0, 0.05, leaf.shape).astype("f"), shapes)
     save_variables(folder / "run/checkpoints/3", variables)

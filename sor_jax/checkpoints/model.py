@@ -85,13 +85,10 @@ def read_trained(folder: str | os.PathLike) -> tuple[Any, Any]:
 
 def trained_variables(config, source: str | os.PathLike):
     """Those of config's model from a workdir, a checkpoint or weights, as of load_variables."""
-    import jax
-
+    from sor_jax.build import variable_shapes
     from sor_jax.checkpoints.weights import load_variables
 
-    config = config.copy_and_resolve_references()
-    config.init_from = str(source)  # so that nobody warns of a start without weights
-    return load_variables(source, jax.eval_shape(lambda: start_variables(config)))
+    return load_variables(source, variable_shapes(config))
 
 
 def start_variables(config):
@@ -100,7 +97,7 @@ def start_variables(config):
 
     from sor_jax.build import build_model, init_variables
 
-    return init_variables(build_model(config), config, jax.random.key(config.seed))
+    return init_variables(build_model(config), jax.random.key(config.seed))
 
 
 def refuse_a_start(folder: str | os.PathLike, fresh: Sequence[str] | None) -> None:

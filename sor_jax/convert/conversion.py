@@ -7,11 +7,10 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-import jax
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from sor_jax.build import build_model, init_variables
+from sor_jax.build import variable_shapes
 from sor_jax.checkpoints.exported import write_exported
 from sor_jax.checkpoints.provenance import (
     Provenance,
@@ -65,7 +64,7 @@ def convert(
     family, checkpoint, notes = recognise(read, prefer=prefer)
     normalisation = family.normalisation(checkpoint)
     family.check_body(config.model.backbone)
-    result = fit(checkpoint.arrays, family, _shapes(config), allow_missing=allow_missing)
+    result = fit(checkpoint.arrays, family, variable_shapes(config), allow_missing=allow_missing)
     print(f"{source}: {checkpoint.format}, {len(checkpoint.arrays)} arrays, {family.name}")
     for note in notes:
         print(note)
@@ -100,7 +99,7 @@ def export(source: str | os.PathLike, config: ConfigDict, out: str | os.PathLike
     out = _new(out)
     if out.suffix != ".npz":
         raise ValueError(f"--out is {out}: with --to torch it must end in .npz")
-    variables = load_variables(source, _shapes(config))
+    variables = load_variables(source, variable_shapes(config))
     _refuse_unsound(traverse_util.flatten_dict(variables, sep="/"), {})
     arrays = variables_to_torch(variables, family=ORIGINALS[config.model.detector])
     write_arrays(out, arrays)
@@ -108,14 +107,6 @@ def export(source: str | os.PathLike, config: ConfigDict, out: str | os.PathLike
     normalisation = provenance.normalisation if provenance else normalisation_of(config)
     print(f"{len(arrays)} arrays written to {out}")
     print(f"the weights expect {normalisation}: set INPUT.FORMAT, MODEL.PIXEL_MEAN, _STD to that")
-
-
-def _shapes(config):
-    """The model's {"params", "frozen"} as shapes."""
-    config = config.copy_and_resolve_references()
-    config.init_from = "a checkpoint"  # so that nobody warns of a start without weights
-    model = build_model(config)
-    return jax.eval_shape(lambda: init_variables(model, config, jax.random.key(0)))
 
 
 def _refuse_gaps(result):

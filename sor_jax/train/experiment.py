@@ -52,7 +52,7 @@ def build_experiment(config: ConfigDict, *, num_devices: int | None = None) -> E
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
     objective = build_objective(config, model)
-    init = functools.partial(init_variables, model, config)
+    init = functools.partial(init_variables, model)
     predict = build_predict(config, model)
     if config.optim.trainable:
         objective = PartialObjective(objective, tuple(config.optim.trainable))

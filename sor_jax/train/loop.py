@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from sor_jax.checkpoints.checkpoint import Checkpoints
 from sor_jax.checkpoints.provenance import initial_config
-from sor_jax.config import never_reached, validate
+from sor_jax.config import notes, validate
 from sor_jax.distributed.hosts import as_primary_says, duration, is_alone, is_primary, say
 from sor_jax.distributed.sharding import make_mesh
 from sor_jax.train.experiment import Experiment, build_experiment
@@ -52,8 +52,8 @@ def train_and_evaluate(
       The state after the last step done; its `step` is below config.train.steps if a signal came.
     """
     config = validate(config)
-    for problem in never_reached(config):
-        say(f"note: {problem}")
+    for note in notes(config):
+        say(f"note: {note}")
     config = initial_config(config, workdir)
     return fit(build_experiment(config), config, workdir, force=force)
 

@@ -32,7 +32,7 @@ def weights(tmp_path):
     """Converted weights of the small model, all zero."""
     folder, config = tmp_path / "weights", small_config()
     model = build_model(config)
-    shapes = jax.eval_shape(lambda: init_variables(model, config, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
     save_variables(folder, jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes))
     write_provenance(folder, CONVERTED)
     return folder

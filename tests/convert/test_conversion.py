@@ -35,7 +35,7 @@ def model():
     """(config, variables) of the small network with frozen norms."""
     config = frozen_config()
     network = build.build_model(config)
-    shapes = jax.eval_shape(lambda: build.init_variables(network, config, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: build.init_variables(network, jax.random.key(0)))
     rng = np.random.default_rng(0)
     variables = jax.tree_util.tree_map_with_path(
         lambda path, leaf: (
@@ -120,7 +120,7 @@ def test_coco_weights_start_a_model_of_one_class(model, tmp_path, capsys, caplog
     assert "params/mask/predictor/kernel" in fresh and "params/mask/conv1/kernel" not in fresh
 
     network = build.build_model(config)
-    start = build.init_variables(network, config, jax.random.key(3))
+    start = build.init_variables(network, jax.random.key(3))
     got = init_variables_from(tmp_path / "out", start)
     assert_trees_equal(got["params"]["ranking"], start["params"]["ranking"])
     assert_trees_equal(got["params"]["fcos"]["class_logit"], start["params"]["fcos"]["class_logit"])

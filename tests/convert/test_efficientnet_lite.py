@@ -77,7 +77,7 @@ def test_a_legacy_file_becomes_a_start_for_training(tmp_path):
 
     config.init_from = str(tmp_path / "out")
     model = build.build_model(config)
-    start = jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
+    start = jax.eval_shape(lambda: build.init_variables(model, jax.random.key(0)))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), start)
     loaded = init_variables_from(tmp_path / "out", zeros)
     body, frozen = loaded["params"]["backbone"], loaded["frozen"]["backbone"]

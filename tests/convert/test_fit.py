@@ -28,7 +28,7 @@ def shapes_of(backbone, lite=False, norm="frozen_bn"):
     if lite:
         networks.lite(config)
     model = build.build_model(config)
-    return jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
+    return jax.eval_shape(lambda: build.init_variables(model, jax.random.key(0)))
 
 
 def names(entries):

@@ -112,7 +112,7 @@ def expected(kind, frozen_stages=2, backbone=None):
     config.model.backbone = backbone or config.model.backbone
     config.init_from = "somewhere"
     model = build.build_model(config)
-    return jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
+    return jax.eval_shape(lambda: build.init_variables(model, jax.random.key(0)))
 
 
 @pytest.mark.parametrize("kind", BLOCKS)

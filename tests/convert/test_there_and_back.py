@@ -40,7 +40,7 @@ def expected(model):
     config = golden.config(model)
     config.init_from = "somewhere"
     module = build.build_model(config)
-    return jax.eval_shape(lambda: build.init_variables(module, config, jax.random.key(0)))
+    return jax.eval_shape(lambda: build.init_variables(module, jax.random.key(0)))
 
 
 @pytest.mark.parametrize("path", manifests())
@@ -65,7 +65,7 @@ def small_variables(**ranking):
     config.model.ranking.update(ranking)
     config.init_from = "somewhere"
     module = build.build_model(config)
-    shapes = jax.eval_shape(lambda: build.init_variables(module, config, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: build.init_variables(module, jax.random.key(0)))
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
 

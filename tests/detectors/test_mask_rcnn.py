@@ -148,7 +148,7 @@ def test_raw_masks_are_shown_only_when_told_to():
     config = small_rcnn_config()
     config.reference.mask_channel = True
     model = build.build_model(config)
-    shapes = jax.eval_shape(lambda: build.init_variables(model, config, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: build.init_variables(model, jax.random.key(0)))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(np.float32), shapes)
     levels = [

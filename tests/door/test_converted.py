@@ -22,7 +22,7 @@ def foreign(tmp_path_factory):
     config.init_from = "somewhere"
     config.model.proposals.test.class_threshold = 0.005
     network = build.build_model(config)
-    variables = build.init_variables(network, config, jax.random.key(1))
+    variables = build.init_variables(network, jax.random.key(1))
     # The heads of the network whose ranks differ; the body's norms are the file's.
     variables["params"]["ranking"] = small_network()[2]["params"]["ranking"]
     variables = jax.tree.map(np.asarray, variables)

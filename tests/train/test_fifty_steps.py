@@ -78,7 +78,7 @@ def test_the_whole_model_and_its_metrics(tmp_path):
     # network blow any difference up, until metrics tell nothing; so it is trained gently, and its
     # detector is made eager for the scores, which are then those of many boxes and masks.
     config, model, _ = small_network(dropout=0.0)
-    variables = init_variables(model, config, jax.random.key(0))
+    variables = init_variables(model, jax.random.key(0))
     train, val = scenes("train", tmp_path), scenes("val", tmp_path)
 
     def score(variables, mesh):

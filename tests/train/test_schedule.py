@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from sor_jax.config import never_reached
+from sor_jax.config import notes
 from sor_jax.train.optimizer import warmup_multistep
 
 BASE = 1e-4
@@ -67,6 +67,6 @@ def test_no_warmup_and_no_milestones_is_constant():
 )
 def test_what_a_short_run_never_reaches_is_told(steps, named):
     config = base.get_config()
-    config.train.steps = steps
-    told = list(never_reached(config))
+    config.train.steps, config.model.norm = steps, "group"
+    told = list(notes(config))
     assert [name in line for name, line in zip(named, told, strict=True)] == [True] * len(named)
