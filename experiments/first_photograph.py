@@ -57,10 +57,9 @@ def measure(photograph: str, model: str) -> dict[str, float]:
     def lap():
         laps.append(time.perf_counter())
 
-    import numpy as np
-    from PIL import Image
+    import numpy  # noqa: F401
+    from PIL import Image  # noqa: F401
 
-    assert Image
     lap()
     from sor_jax import platform
 
@@ -71,14 +70,12 @@ def measure(photograph: str, model: str) -> dict[str, float]:
     from sor_jax import ranker, ranking
     from sor_jax.decode.paste import paste
     from sor_jax.photograph import read_photograph
-    from sor_jax.structures import Images
 
     lap()
     loaded = ranker.load(model)
     lap()
     image = read_photograph(photograph)
-    canvases, sizes = loaded._on_canvas([image])
-    images = Images(image=canvases, valid_hw=sizes, valid=np.arange(len(sizes)) < 1)
+    images = loaded._on_canvas([image])
     lap()
     lowered = loaded._predict.lower(loaded._variables, images)
     lap()
@@ -86,7 +83,7 @@ def measure(photograph: str, model: str) -> dict[str, float]:
     lap()
     detections = jax.device_get(compiled(loaded._variables, images))
     lap()
-    found = paste(detections, 0, sizes[0], image.shape[:2])
+    found = paste(detections, 0, images.valid_hw[0], image.shape[:2])
     made = ranking.ranking_of(found, image, top=5, name="", model=model)
     lap()
     made.draw()

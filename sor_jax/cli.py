@@ -103,7 +103,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from sor_jax.cards import describe
+    from sor_jax.checkpoints.exported import describe
 
     print("\n\n".join(describe(pretrained.HERE / name) for name in pretrained.names()))
     return 0

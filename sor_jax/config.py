@@ -3,7 +3,7 @@
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -105,13 +105,33 @@ def read_saved(path: pathlib.Path) -> dict[str, Any]:
     return fields
 
 
-def flatten(fields: dict, prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping, *, separator: str = ".") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
     flat = {}
-    for name, value in fields.items():
-        inner = isinstance(value, dict)
-        flat |= flatten(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            inner = flatten(value, separator=separator)
+            flat |= {f"{name}{separator}{rest}": leaf for rest, leaf in inner.items()}
+        else:
+            flat[name] = value
     return flat
+
+
+def unflatten(flat: Mapping[str, Any], *, separator: str = ".") -> dict[str, Any]:
+    """{"a.b": 1} -> {"a": {"b": 1}}."""
+    tree = {}
+    for name, value in flat.items():
+        *sections, last = name.split(separator)
+        inner = tree
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return tree
+
+
+def as_tuples(value: Any) -> Any:
+    """A list, such as JSON gives, as a tuple, and those in it; anything else as it is."""
+    return tuple(as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _problems(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from sor_jax import pretrained
 from sor_jax.checkpoints.model import read_model
-from sor_jax.inputs.transforms import fitted_hw, resize_image
 from sor_jax.photograph import Photograph, read_photograph
 
 if TYPE_CHECKING:
     from sor_jax.decode.paste import PhotoDetections
     from sor_jax.ranking import Ranking
+    from sor_jax.structures import Images
 
 
 def load(
@@ -146,10 +146,10 @@ class Ranker:
         """All that is found in at most `batch_size` photographs u8[H, W, 3], ranked or not."""
         from sor_jax.decode.paste import paste
 
-        canvases, sizes = self._on_canvas(images)
-        detections = self._run(canvases, sizes, len(images))
+        padded = self._on_canvas(images)
+        detections = self._run(padded)
         return [
-            paste(detections, slot, sizes[slot], image.shape[:2])
+            paste(detections, slot, padded.valid_hw[slot], image.shape[:2])
             for slot, image in enumerate(images)
         ]
 
@@ -157,22 +157,17 @@ class Ranker:
         height, width = self.canvas_hw
         return f"Ranker({self.name}, {height}x{width}, top {self.top})"
 
-    def _on_canvas(self, images: Sequence[np.ndarray]):
-        """u8[B, H, W, 3] with the photographs at the top left, and their i32[B, 2] sizes there."""
-        canvases = np.zeros((self.batch_size, *self.canvas_hw, 3), np.uint8)
-        sizes = np.tile(np.array(self.canvas_hw, np.int32), (self.batch_size, 1))
-        for slot, image in enumerate(images):
-            height, width = sizes[slot] = fitted_hw(image.shape[:2], self.canvas_hw)
-            canvases[slot, :height, :width] = resize_image(image, (height, width))
-        return canvases, sizes
-
-    def _run(self, canvases, sizes, count):
-        import jax
-
+    def _on_canvas(self, images: Sequence[np.ndarray]) -> "Images":
+        from sor_jax.inputs.pad import empty_image, pad_image
         from sor_jax.structures import Images
 
-        valid = np.arange(self.batch_size) < count
-        images = Images(image=canvases, valid_hw=sizes, valid=valid)
+        padded = [pad_image(image, canvas_hw=self.canvas_hw) for image in images]
+        padded += [empty_image(canvas_hw=self.canvas_hw)] * (self.batch_size - len(images))
+        return Images(**{name: np.stack([one[name] for one in padded]) for name in padded[0]})
+
+    def _run(self, images: "Images"):
+        import jax
+
         if self._is_compiled:
             return jax.device_get(self._predict(self._variables, images))
         with self._first:  # or every thread would compile

@@ -33,7 +33,7 @@ FLOORS = [
     {"sor_jax.build", "sor_jax.distributed", "sor_jax.ranking"},
     {"sor_jax.checkpoints", "sor_jax.programs"},
     {"sor_jax.evaluation", "sor_jax.convert", "sor_jax.export"},
-    {"sor_jax.train", "sor_jax.ranker", "sor_jax.batch", "sor_jax.cards"},
+    {"sor_jax.train", "sor_jax.ranker", "sor_jax.batch"},
     {"sor_jax.web"},
     {"sor_jax.cli"},
     {"sor_jax.__main__"},

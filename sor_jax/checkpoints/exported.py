@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from sor_jax.config import read_saved
+from sor_jax.config import as_tuples, flatten, read_saved, unflatten
 from sor_jax.files import write_json, write_whole
 from sor_jax.metrics.sor import NUM_RANKS
 
@@ -79,7 +78,7 @@ def write_exported(
       ValueError: a value is not finite, or is none in float16.
     """
     folder, arrays = pathlib.Path(folder), {}
-    for name, value in _flat(variables).items():
+    for name, value in flatten(variables, separator="/").items():
         with np.errstate(over="ignore"):
             array = np.asarray(value, np.float32)
             array = array if array.size <= SMALL else array.astype(dtype)
@@ -88,7 +87,7 @@ def write_exported(
             raise ValueError(f"{name} has values that {dtype} cannot hold: nothing is written")
     encoded = save(arrays)
     write_whole(folder / WEIGHTS, encoded)
-    write_json(folder / CONFIG, _nested(fields))
+    write_json(folder / CONFIG, unflatten(fields))
     facts = {
         "format": FORMAT,
         "sha256": hashlib.sha256(encoded).hexdigest(),
@@ -121,7 +120,7 @@ def read_exported(folder: str | os.PathLike) -> Exported:
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from None
     arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-    variables = {"params": {}, "frozen": {}, **_nested(arrays, "/")}
+    variables = {"params": {}, "frozen": {}, **unflatten(arrays, separator="/")}
     return Exported(variables, read_config(folder), card)
 
 
@@ -144,6 +143,24 @@ def read_card(folder: str | os.PathLike) -> dict[str, Any]:
     return card
 
 
+def describe(folder: str | os.PathLike) -> str:
+    """What is known of the weights of a folder: what they are, how good, what they are bad at."""
+    card = read_card(folder)
+    size = f"{card['parameters'] / 1e6:.1f} million parameters, {card['bytes'] / 1e6:.1f} MB"
+    lines = [f"{card['name']}: {card['summary']}", f"  {size}"]
+    for title, key in (
+        ("trained on", "trained_on"),
+        ("command", "command"),
+        ("scores", "scores"),
+        ("bad at", "bad_at"),
+        ("licence", "licence"),
+    ):
+        values = card.get(key) or []
+        values = [values] if isinstance(values, str) else values
+        lines += [f"  {title}: {values[0]}"] * bool(values) + [f"    {v}" for v in values[1:]]
+    return "\n".join(lines)
+
+
 def read_config(folder: str | os.PathLike) -> ml_collections.ConfigDict:
     """The config of config.json; what it does not say of `reference` is off, and ranks are five."""
     path = pathlib.Path(folder) / CONFIG
@@ -151,28 +168,5 @@ def read_config(folder: str | os.PathLike) -> ml_collections.ConfigDict:
         raise ValueError(f"{path.parent} has no {CONFIG}: it says what model the weights are of")
     fields = {f"reference.{name}": False for name in _OF_THE_ORIGINAL}
     fields |= {"model.num_ranks": NUM_RANKS} | read_saved(path)
-    fields = {name: _tuples(value) for name, value in fields.items()}
-    return ml_collections.ConfigDict(_nested(fields))
-
-
-def _tuples(value):
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _flat(tree, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in tree.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}/") if inner else {f"{prefix}{name}": value}
-    return flat
-
-
-def _nested(flat: dict[str, Any], separator: str = ".") -> dict[str, Any]:
-    tree = {}
-    for name, value in flat.items():
-        *rooms, last = name.split(separator)
-        room = tree
-        for step in rooms:
-            room = room.setdefault(step, {})
-        room[last] = value
-    return tree
+    fields = {name: as_tuples(value) for name, value in fields.items()}
+    return ml_collections.ConfigDict(unflatten(fields))

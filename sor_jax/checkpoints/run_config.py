@@ -8,7 +8,7 @@ from absl import logging
 from ml_collections import ConfigDict, config_flags
 
 from sor_jax.checkpoints.saved import CONFIG, FOLDER
-from sor_jax.config import flatten, read_saved, validate
+from sor_jax.config import as_tuples, flatten, read_saved, validate
 
 SECTIONS = ("model", "reference", "data", "loss")
 """The parts of a config that decide what a model makes of a photograph, and how it is scored."""
@@ -59,7 +59,7 @@ def config_of(
       defaults: has every field; gives those that the file lacks.
       overrides: "SECTION.FIELD" -> value in place of the file's.
     """
-    saved = {name: _as_tuples(value) for name, value in read_saved(path).items()}
+    saved = {name: as_tuples(value) for name, value in read_saved(path).items()}
     known = flatten(defaults.to_dict())
     for name in sorted(saved.keys() - known.keys()):
         logging.warning("%s: config.%s means nothing to this version", path, name)
@@ -81,7 +81,7 @@ def differences(config: ConfigDict, source: str | os.PathLike) -> dict[str, tupl
     path = config_file(source)
     if path is None:
         return {}
-    saved = {name: _as_tuples(value) for name, value in read_saved(path).items()}
+    saved = {name: as_tuples(value) for name, value in read_saved(path).items()}
     both = _differences(saved, flatten(config.to_dict()))
     return {name: pair for name, pair in both.items() if name.split(".")[0] in SECTIONS}
 
@@ -97,11 +97,5 @@ def config_file(source: str | os.PathLike) -> pathlib.Path | None:
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Fields that both have, with another value; a list is the tuple of its items."""
-    pairs = {
-        name: (_as_tuples(one[name]), _as_tuples(other[name])) for name in one if name in other
-    }
+    pairs = {name: (as_tuples(one[name]), as_tuples(other[name])) for name in one if name in other}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value

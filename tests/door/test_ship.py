@@ -9,8 +9,7 @@ from PIL import Image
 import sor_jax
 from experiments import ship
 from sor_jax import pretrained
-from sor_jax.cards import describe
-from sor_jax.checkpoints.exported import read_config
+from sor_jax.checkpoints.exported import describe, read_config
 from sor_jax.checkpoints.weights import save_variables
 from tests.door.models import photograph
 from tests.small import small_network
