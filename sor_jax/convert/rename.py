@@ -51,6 +51,14 @@ def frozen_norm(theirs: str, ours: str) -> list[Row]:
     ]
 
 
+def conv_and_norm(conv: str, norm: str, ours: str) -> list[Row]:
+    """A convolution without bias and its frozen norm, a unit of the backbone."""
+    return [
+        Row(conv, f"params/backbone/{ours}/conv/kernel", "conv"),
+        *frozen_norm(norm, f"backbone/{ours}/norm"),
+    ]
+
+
 def translate(name: str, template: str, to: str) -> str | None:
     """`name` in the words of `to` where it fits `template`, else None."""
     values = _values(name, template)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sor_jax.convert.readers import read_checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 from tests.convert import writers
 
 FLAT = np.arange(6, dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sor_jax.convert.readers import read_checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 from tests.convert import writers
 from tests.convert.test_readers import SAMPLES
 

@@ -18,7 +18,7 @@ from sor_jax.convert.families import MASK_RCNN, RESNET
 from sor_jax.convert.fit import FRESH, MAPPED, MISMATCH, MISSING, UNUSED, fit
 from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 from sor_jax.models.resnet import ResNet, ResNetSpec
 from tests.convert import networks
 from tests.convert.test_readers import SAMPLES

@@ -8,7 +8,7 @@ import pytest
 from sor_jax.convert.families import CENTERMASK, EFFICIENTNET_LITE, MASK_RCNN
 from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 from tests.convert import networks, writers
 
 NAMES = tuple(networks.centermask2("vovnet19_slim", lite=True))

@@ -13,18 +13,16 @@ from sor_jax.convert.families.detectron2 import (
     ranking,
 )
 from sor_jax.convert.families.family import Family
-from sor_jax.convert.rename import Row, frozen_norm, layer, norm
+from sor_jax.convert.rename import Row, conv_and_norm, frozen_norm, layer, norm
 
 
 def _conv_norm(theirs: str, ours: str) -> list[Row]:
     """A convolution without bias and its norm, or the pair of a depthwise and a 1x1 one."""
-    ours = f"backbone/{ours}"
     return [
-        Row(f"{theirs}/conv.weight", f"params/{ours}/conv/kernel", "conv"),
-        *frozen_norm(f"{theirs}/norm", f"{ours}/norm"),
-        Row(f"{theirs}/dw_conv3x3.weight", f"params/{ours}/depthwise/kernel", "conv"),
-        Row(f"{theirs}/pw_conv1x1.weight", f"params/{ours}/pointwise/kernel", "conv"),
-        *frozen_norm(f"{theirs}/pw_norm", f"{ours}/pointwise_norm"),
+        *conv_and_norm(f"{theirs}/conv.weight", f"{theirs}/norm", ours),
+        Row(f"{theirs}/dw_conv3x3.weight", f"params/backbone/{ours}/depthwise/kernel", "conv"),
+        Row(f"{theirs}/pw_conv1x1.weight", f"params/backbone/{ours}/pointwise/kernel", "conv"),
+        *frozen_norm(f"{theirs}/pw_norm", f"backbone/{ours}/pointwise_norm"),
     ]
 
 

@@ -5,7 +5,7 @@ kin hold them: the weights that the authors published for TensorFlow, under name
 from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.families.family import Family
 from sor_jax.convert.readers import Checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 from sor_jax.convert.rename import Row, frozen_norm, layer
 
 _EXCITE = "_blocks.0._se_reduce.weight"

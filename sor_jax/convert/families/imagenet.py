@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.readers import Checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
+from sor_jax.convert.readers.tensors import CheckpointError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

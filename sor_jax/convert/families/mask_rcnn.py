@@ -12,25 +12,18 @@ from sor_jax.convert.families.detectron2 import (
     ranking,
 )
 from sor_jax.convert.families.family import Family
-from sor_jax.convert.rename import Row, frozen_norm, layer
-
-
-def _unit(theirs: str, ours: str) -> list[Row]:
-    """A convolution without bias and its norm."""
-    ours = f"backbone/{ours}"
-    return [
-        Row(f"{theirs}.weight", f"params/{ours}/conv/kernel", "conv"),
-        *frozen_norm(f"{theirs}.norm", f"{ours}/norm"),
-    ]
+from sor_jax.convert.rename import Row, conv_and_norm, layer
 
 
 def _backbone(under: str) -> list[Row]:
     block, here = under + "res{s}.{b-1}.", "stage{s}_{b}/"
-    return [
-        *_unit(under + "stem.conv1", "stem"),
-        *_unit(f"{block}conv{{i}}", f"{here}unit{{i}}"),
-        *_unit(f"{block}shortcut", f"{here}shortcut"),
-    ]
+    units = {
+        under + "stem.conv1": "stem",
+        f"{block}conv{{i}}": f"{here}unit{{i}}",
+        f"{block}shortcut": f"{here}shortcut",
+    }
+    rows = (conv_and_norm(f"{one}.weight", f"{one}.norm", ours) for one, ours in units.items())
+    return [row for part in rows for row in part]
 
 
 def _caffe2() -> list[Row]:

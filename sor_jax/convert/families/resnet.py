@@ -7,25 +7,17 @@ from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.families import imagenet
 from sor_jax.convert.families.family import Family
 from sor_jax.convert.readers import Checkpoint
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.rename import Row, frozen_norm, translate
+from sor_jax.convert.readers.tensors import CheckpointError
+from sor_jax.convert.rename import conv_and_norm, translate
 
 _COUNTER = "num_batches_tracked"
 
 
-def _unit(conv: str, norm: str, ours: str) -> list[Row]:
-    ours = f"backbone/{ours}"
-    return [
-        Row(f"{conv}.weight", f"params/{ours}/conv/kernel", "conv"),
-        *frozen_norm(norm, f"{ours}/norm"),
-    ]
-
-
 _BLOCK, _OURS = "layer{s-1}.{b-1}.", "stage{s}_{b}/"
 _ROWS = (
-    *_unit("conv1", "bn1", "stem"),
-    *_unit(f"{_BLOCK}conv{{i}}", f"{_BLOCK}bn{{i}}", f"{_OURS}unit{{i}}"),
-    *_unit(f"{_BLOCK}downsample.0", f"{_BLOCK}downsample.1", f"{_OURS}shortcut"),
+    *conv_and_norm("conv1.weight", "bn1", "stem"),
+    *conv_and_norm(f"{_BLOCK}conv{{i}}.weight", f"{_BLOCK}bn{{i}}", f"{_OURS}unit{{i}}"),
+    *conv_and_norm(f"{_BLOCK}downsample.0.weight", f"{_BLOCK}downsample.1", f"{_OURS}shortcut"),
 )
 
 

@@ -13,7 +13,7 @@ from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.families import imagenet
 from sor_jax.convert.families.family import Family, Filled
 from sor_jax.convert.readers import Checkpoint
-from sor_jax.convert.rename import Row, frozen_norm, layer
+from sor_jax.convert.rename import Row, conv_and_norm, frozen_norm, layer
 
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _57B = "stages.2.blocks.3.conv_concat.conv.weight"  # no other has four blocks there
@@ -22,11 +22,7 @@ _GATE = re.compile(r"params/backbone/stage(\d)_(\d+)/ese/(kernel|bias)")
 
 
 def _conv_norm(theirs: str, ours: str) -> list[Row]:
-    ours = f"backbone/{ours}"
-    return [
-        Row(f"{theirs}.conv.weight", f"params/{ours}/conv/kernel", "conv"),
-        *frozen_norm(f"{theirs}.bn", f"{ours}/norm"),
-    ]
+    return conv_and_norm(f"{theirs}.conv.weight", f"{theirs}.bn", ours)
 
 
 def _depthwise(theirs: str, ours: str) -> list[Row]:

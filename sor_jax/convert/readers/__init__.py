@@ -8,8 +8,8 @@ import numpy as np
 
 from sor_jax.convert.readers import npz, pickle_file, safetensors, torch_legacy, torch_zip
 from sor_jax.convert.readers.contents import weights_in
-from sor_jax.convert.readers.errors import CheckpointError
 from sor_jax.convert.readers.strangers import shard, stranger
+from sor_jax.convert.readers.tensors import CheckpointError
 
 
 class Checkpoint(NamedTuple):

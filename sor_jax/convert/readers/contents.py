@@ -3,8 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import LazyArray
+from sor_jax.convert.readers.tensors import CheckpointError, LazyArray
 
 # Where training scripts keep the arrays among other things, the likeliest first.
 _UNDER = ("model", "state_dict", "model_state_dict", "model_state", "blobs")

@@ -4,8 +4,7 @@ import contextlib
 
 import numpy as np
 
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import LazyArray
+from sor_jax.convert.readers.tensors import CheckpointError, LazyArray
 
 NAME = "npz"
 

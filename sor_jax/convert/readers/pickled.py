@@ -1,7 +1,6 @@
 """The restricted unpickler, sor_jax.pickles, with stand-ins for torch's tensors."""
 
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import STORAGES, TORCH_DTYPES, Storage, Tensor
+from sor_jax.convert.readers.tensors import STORAGES, TORCH_DTYPES, CheckpointError, Storage, Tensor
 from sor_jax.pickles import Sealed, Unpickler
 
 

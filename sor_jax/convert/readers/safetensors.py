@@ -7,8 +7,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import LazyArray
+from sor_jax.convert.readers.tensors import CheckpointError, LazyArray
 
 NAME = "safetensors"
 _MOST = 100_000_000  # bytes of a header, as the format limits it

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.pickles import LazyArray
+from sor_jax.pickles import LazyArray, UnreadableError
+
+CheckpointError = UnreadableError
+"""A checkpoint cannot be read, or must not be; says which file, what is wrong, what to do."""
 
 BFLOAT16 = "bfloat16"  # numpy has none: read as float32, which holds every bfloat16 exactly
 # By the name of torch's dtype, and by that of the storage class.

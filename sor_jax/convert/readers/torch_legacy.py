@@ -10,8 +10,7 @@ import mmap
 import struct
 
 from sor_jax.convert.readers import pickled
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import Storage, item_size
+from sor_jax.convert.readers.tensors import CheckpointError, Storage, item_size
 
 NAME = "torch legacy"
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -6,8 +6,7 @@ import io
 import zipfile
 
 from sor_jax.convert.readers import pickled
-from sor_jax.convert.readers.errors import CheckpointError
-from sor_jax.convert.readers.tensors import Storage
+from sor_jax.convert.readers.tensors import CheckpointError, Storage
 
 NAME = "torch zip"
 _PICKLE = "/data.pkl"

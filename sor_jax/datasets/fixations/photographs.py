@@ -1,17 +1,17 @@
 """The photographs that ranks are made for, and their objects."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.checks import XYWH, XYXY
 from sor_jax.datasets.coco import files
-
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from sor_jax.datasets.images import SUFFIXES, decode_image
+from sor_jax.datasets.names import Finder
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,16 +38,14 @@ class Photograph:
     def photo_hw(self) -> tuple[int, int]:
         """(h, w) as people see it, turned as its EXIF tag says; decodes it. Raises ValueError."""
         try:
-            with Image.open(self.path) as image:
-                turned = ImageOps.exif_transpose(image)
-                turned.load()
+            height, width, _ = decode_image(self.path.read_bytes()).shape
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{self.path} does not exist, but the objects name it"
             ) from None
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"{self.path}: not a readable image ({error})") from error
-        return turned.height, turned.width
+        return height, width
 
 
 def of_assr(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
@@ -111,11 +109,11 @@ def of_folder(folder: pathlib.Path) -> list[Photograph]:
         places = {"train": folder}
     found = []
     for split, place in places.items():
-        files = [file for file in sorted(place.iterdir()) if file.suffix.lower() in PHOTOGRAPHS]
+        files = [file for file in sorted(place.iterdir()) if file.suffix.lower() in SUFFIXES]
         found += [Photograph(file.stem, split, file) for file in files]
     if not found:
         raise ValueError(
-            f"{folder}: holds no photograph ({', '.join(PHOTOGRAPHS)}), and neither do "
+            f"{folder}: holds no photograph ({', '.join(SUFFIXES)}), and neither do "
             f"{', '.join(layout.SPLITS)} in it or in images/"
         )
     check_ids(found)
@@ -156,11 +154,13 @@ Detect = Callable[[Photograph], list[dict]]
 """Finds the objects of a photograph: bbox and segmentation as Photograph.objects."""
 
 
+_finder = functools.cache(Finder)
+
+
 def _find(folder: pathlib.Path, split: str, image_id: str) -> pathlib.Path:
-    for place in (folder / "images" / split, folder / split, folder):
-        for suffix in PHOTOGRAPHS:
-            if (path := place / f"{image_id}{suffix}").is_file():
-                return path
+    for inside in (folder / "images" / split, folder / split, folder):
+        if (path := _finder(inside, SUFFIXES)(image_id)).is_file():
+            return path
     raise FileNotFoundError(
-        f"{folder}: no photograph {image_id} ({', '.join(PHOTOGRAPHS)}), in {split}/ neither"
+        f"{folder}: no photograph {image_id} ({', '.join(SUFFIXES)}), in {split}/ neither"
     )
