@@ -20,7 +20,7 @@ _SIZES = {
     *("pre_nms_top", "sampled_anchors", "sampled_rois"),
 }
 TARGETS = ("ranked", "all")
-_SHARES = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
+_FRACTIONS = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
 _CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
     "train.dtype": ("float32", "bfloat16", "auto"),
@@ -158,8 +158,8 @@ def _of_numbers(fields: dict[str, Any]) -> Iterator[Rule]:
     sizes += [name for name in numbers if name.startswith("data.num_scenes.")]
     yield sizes, lambda x: x >= 1, "1 or more"
     yield numbers, lambda x: 0 <= x < math.inf, "0 or more"
-    shares = [name for name in numbers if name.endswith("_threshold")]
-    yield (*shares, *_SHARES), lambda x: 0 <= x <= 1, "a number in 0..1"
+    thresholds = [name for name in numbers if name.endswith("_threshold")]
+    yield (*thresholds, *_FRACTIONS), lambda x: 0 <= x <= 1, "a number in 0..1"
 
 
 def _of_names(fields: dict[str, Any]) -> Iterator[Rule]:

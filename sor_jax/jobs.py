@@ -92,12 +92,12 @@ def find_jobs(
         else:
             raise FileNotFoundError(f"{source}: there is no such file or folder")
     root = None if out is None else pathlib.Path(out)
-    places = {path: path.parent if root is None else root / inner for path, inner in found.items()}
-    times = Counter(places[path] / path.stem for path in found)
+    folders = {path: path.parent if root is None else root / inner for path, inner in found.items()}
+    times = Counter(folders[path] / path.stem for path in found)
     # a.jpg and a.png keep their endings: a.jpg.ranked.png, a.png.ranked.png
     jobs = [
         Job(path, place / (path.stem if times[place / path.stem] == 1 else path.name))
-        for path, place in places.items()
+        for path, place in folders.items()
     ]
     for stem, count in Counter(job.stem for job in jobs).items():
         if count > 1:

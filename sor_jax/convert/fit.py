@@ -55,7 +55,7 @@ class Fit:
         return {"params": {}, "frozen": {}, **tree}
 
 
-class _Found(NamedTuple):
+class _LaidOut(NamedTuple):
     theirs: str
     array: np.ndarray | None
     note: str = ""
@@ -82,24 +82,24 @@ def fit(
       expected: {"params": .., "frozen": ..} of the model, arrays or jax.ShapeDtypeStruct.
       allow_missing: patterns (as of `allowed`) of what may start afresh.
     """
-    found, entries = _laid_out(arrays, family)
+    laid_out, entries = _laid_out(arrays, family)
     shapes = flat_shapes(expected)
     # A checkpoint does not say what is trained: that is the config's.
-    found = {
+    laid_out = {
         other if path not in shapes and (other := other_collection(path)) in shapes else path: item
-        for path, item in found.items()
+        for path, item in laid_out.items()
     }
     taken = {}
     for path, shape in shapes.items():
-        entry, array = _compare(path, shape, found, family)
+        entry, array = _compare(path, shape, laid_out, family)
         if entry.status in (MISSING, MISMATCH) and allowed(path, allow_missing):
             why = entry.note or "not in the file"
             entry = entry._replace(status=FRESH, note=f"{why}; allowed by --allow-missing")
         if array is not None:
             taken[path] = array
         entries.append(entry)
-    for path in sorted(found.keys() - shapes.keys()):
-        entries.append(Entry(UNUSED, path, found[path].theirs, "the model has no such array"))
+    for path in sorted(laid_out.keys() - shapes.keys()):
+        entries.append(Entry(UNUSED, path, laid_out[path].theirs, "the model has no such array"))
     return Fit(taken, entries)
 
 
@@ -131,8 +131,8 @@ def unsound(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _laid_out(arrays, family):
-    """{path: _Found} in our layouts, and entries of what has no place here."""
-    found, entries = {}, []
+    """{path: _LaidOut} in our layouts, and entries of what has no place here."""
+    laid_out, entries = {}, []
     elements: dict[str, dict[int, tuple[str, np.ndarray]]] = {}
     for name, array in arrays.items():
         place = family.place(name)
@@ -144,17 +144,17 @@ def _laid_out(arrays, family):
             path, _, index = place.path.rpartition("/")
             elements.setdefault(path, {})[int(index)] = name, array
         else:
-            found[place.path] = _lay_out(name, array, place.layout)
+            laid_out[place.path] = _lay_out(name, array, place.layout)
     for path, parts in elements.items():
-        found[path] = _vector(parts)
-    return found, entries
+        laid_out[path] = _vector(parts)
+    return laid_out, entries
 
 
 def _lay_out(name, array, layout):
     try:
-        return _Found(name, from_torch(_float32(array), layout))
+        return _LaidOut(name, from_torch(_float32(array), layout))
     except ValueError as error:
-        return _Found(name, None, f"{tuple(array.shape)} in the file {error}")
+        return _LaidOut(name, None, f"{tuple(array.shape)} in the file {error}")
 
 
 def _float32(array):
@@ -165,20 +165,20 @@ def _float32(array):
 def _vector(parts):
     names = ", ".join(name for name, _ in parts.values())
     if sorted(parts) != list(range(len(parts))) or any(a.size != 1 for _, a in parts.values()):
-        return _Found(names, None, "not one number each, counted from 0")
+        return _LaidOut(names, None, "not one number each, counted from 0")
     array = np.concatenate([_float32(parts[i][1]).reshape(1) for i in sorted(parts)])
-    return _Found(names, array)
+    return _LaidOut(names, array)
 
 
-def _compare(path, shape, found, family):
+def _compare(path, shape, laid_out, family):
     """(entry, array or None) of one array of the model."""
-    if path not in found:
-        given = {name for name, item in found.items() if item.array is not None}
+    if path not in laid_out:
+        given = {name for name, item in laid_out.items() if item.array is not None}
         filled = family.fill(path, shape, given)
         if filled is None:
             return Entry(MISSING, path, ""), None
         return Entry(FILLED, path, "", filled.why), filled.array
-    theirs, array, note = found[path]
+    theirs, array, note = laid_out[path]
     if array is None:
         return Entry(MISMATCH, path, theirs, f"{note}, the model's is {shape}"), None
     if array.shape == shape:

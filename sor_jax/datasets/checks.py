@@ -86,6 +86,15 @@ def check_objects(
     return checked
 
 
+def check_most_usable(unusable: list[str], usable: int, *, where: str = "") -> None:
+    """Raises ValueError where more than half of a set's objects cannot be used."""
+    if len(unusable) > usable:
+        raise ValueError(
+            f"{where}{len(unusable)} of {len(unusable) + usable} objects cannot be used, more than "
+            f"half; that is a mistake of the set. The first: {unusable[0]}"
+        )
+
+
 def check_annotation(
     boxes: np.ndarray,
     rank_order: np.ndarray,

@@ -57,57 +57,60 @@ def has_masks(objects: Iterable) -> bool:
     return not found or any(one is not None and one != [] for one in found)
 
 
-def example_of(found: Photograph, image_id: str) -> tuple[dict, Checked]:
+def example_of(photograph: Photograph, image_id: str) -> tuple[dict, Checked]:
     """A record with the fields of sor_jax.datasets.features, and its checked objects.
 
     Raises ValueError or FileNotFoundError under the name of the file that something is wrong with.
     """
-    image, encoded = _decoded(found.image, decode_image)
+    image, encoded = _decoded(photograph.image, decode_image)
     photo_hw = image.shape[:2]
-    ranks = [0.0] * len(found.objects) if found.ranks is None else found.ranks
+    ranks = [0.0] * len(photograph.objects) if photograph.ranks is None else photograph.ranks
     try:
-        if found.photo_hw not in (None, photo_hw):
-            turned = ", before its EXIF turn" if found.photo_hw == photo_hw[::-1] else ""
+        if photograph.photo_hw not in (None, photo_hw):
+            turned = ", before its EXIF turn" if photograph.photo_hw == photo_hw[::-1] else ""
             raise ValueError(
-                f"annotated as {found.photo_hw} (h, w){turned}; {found.image} has {photo_hw}"
+                f"annotated as {photograph.photo_hw} (h, w){turned}; {photograph.image} has "
+                f"{photo_hw}"
             )
         checked = check_objects(
-            found.objects,
+            photograph.objects,
             ranks,
             photo_hw=photo_hw,
-            box_format=found.box_format,
-            num_ranks=found.num_ranks,
-            masks=found.masks,
+            box_format=photograph.box_format,
+            num_ranks=photograph.num_ranks,
+            masks=photograph.masks,
         )
     except ValueError as error:
-        raise ValueError(f"{found.where}, record {image_id}: {error}") from error
-    has_map = found.ranks is not None and (found.masks or found.grey is not None)
-    grey = _rank_map(found, image_id, checked, photo_hw) if has_map else NO_GREY
+        raise ValueError(f"{photograph.where}, record {image_id}: {error}") from error
+    has_map = photograph.ranks is not None and (photograph.masks or photograph.grey is not None)
+    grey = _rank_map(photograph, image_id, checked, photo_hw) if has_map else NO_GREY
     example = {"image_id": image_id, "image": encoded, "grey": grey, "objects": checked.objects}
     return example, checked
 
 
-def _rank_map(found: Photograph, image_id: str, checked: Checked, photo_hw) -> bytes:
+def _rank_map(photograph: Photograph, image_id: str, checked: Checked, photo_hw) -> bytes:
     """The file of a rank map, once it is held against masks and ranks; or a drawn one, as PNG."""
     masks = decode_masks(checked.masks, photo_hw)
     values = np.array([thing["rank_order"] for thing in checked.objects])
-    if found.grey is None:
+    if photograph.grey is None:
         file = io.BytesIO()
-        classes = rank_classes(values, found.num_ranks)
-        Image.fromarray(rank_map(masks, classes, found.num_ranks)).save(file, "PNG")
+        classes = rank_classes(values, photograph.num_ranks)
+        Image.fromarray(rank_map(masks, classes, photograph.num_ranks)).save(file, "PNG")
         return file.getvalue()
-    pixels, encoded = _decoded(found.grey, decode_grey)
+    pixels, encoded = _decoded(photograph.grey, decode_grey)
     if pixels.shape != photo_hw:
-        raise ValueError(f"{found.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}")
+        raise ValueError(
+            f"{photograph.grey}: rank map of {pixels.shape} (h, w), photograph {photo_hw}"
+        )
     try:
-        if found.known_greys and found.masks:
+        if photograph.known_greys and photograph.masks:
             check_rank_map(pixels, masks, levels_of(values))
         elif values.max(initial=0) > 0.5 and not pixels.any():
             raise ValueError("the rank map is all black, but there are ranked objects")
     except ValueError as error:
         with Image.open(io.BytesIO(encoded)) as file:
             hint = " (a palette image: its colours count)" if file.mode == "P" else ""
-        raise ValueError(f"{found.grey}{hint}, record {image_id}: {error}") from error
+        raise ValueError(f"{photograph.grey}{hint}, record {image_id}: {error}") from error
     return encoded
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import tensorflow_datasets as tfds
 
+from sor_jax.datasets.checks import check_most_usable
 from sor_jax.datasets.content import fingerprint
 from sor_jax.datasets.example import Photograph, example_of
 from sor_jax.datasets.prepare import (
@@ -22,7 +23,7 @@ from sor_jax.datasets.prepare import (
     add_root,
     damage,
     default_cache_dir,
-    place_of,
+    folder_of,
     prepared,
     progress,
 )
@@ -103,7 +104,7 @@ class FolderBuilder(LocalBuilder):
                 unusable += [f"record {image_id}: {why}" for why in checked.unusable]
                 objects += len(checked.objects)
                 yield index, example
-        _check_shares(folder, left_out, unusable, objects)
+        _check_left_out(folder, left_out, unusable, objects)
         self.facts |= {
             "content": self.builder_config.content,
             "roots": [],
@@ -142,7 +143,7 @@ def open_folder(
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     mark, skip = content_of(folder, cache_dir=cache_dir), on_error == "skip"
     names = [f"{folder.split}-{mark}", f"{folder.split}-{mark}-skip"]
-    other = place_of(cls, names[not skip], cache_dir)
+    other = folder_of(cls, names[not skip], cache_dir)
     if damage(other) is None and not about(other)["left_out"]:
         skip = not skip  # there was nothing to leave out, so both are the same
     config = FolderConfig(name=names[skip], folder=folder, content=mark, skip_damaged=skip)
@@ -167,7 +168,7 @@ def content_of(folder: Folder, *, cache_dir: pathlib.Path) -> str:
     return fingerprint(folder.files(), options=json.dumps(folder.arguments), index=index, what=what)
 
 
-def _check_shares(folder: Folder, left_out: list, unusable: list, objects: int) -> None:
+def _check_left_out(folder: Folder, left_out: list, unusable: list, objects: int) -> None:
     """Raises ValueError where so much is left out that the set is mistaken, not single files."""
     named = f"{folder.root} ({folder.split})"
     if 2 * len(left_out) > len(folder.ids):
@@ -175,11 +176,7 @@ def _check_shares(folder: Folder, left_out: list, unusable: list, objects: int) 
             f"{named}: {len(left_out)} of {len(folder.ids)} photographs are damaged, more than "
             f"half; that is a mistake of the set, so none is used. The first: {left_out[0]}"
         )
-    if len(unusable) > objects:
-        raise ValueError(
-            f"{named}: {len(unusable)} of {len(unusable) + objects} objects cannot be used, more "
-            f"than half; that is a mistake of the set. The first: {unusable[0]}"
-        )
+    check_most_usable(unusable, objects, where=f"{named}: ")
 
 
 def _slug(folder: Folder) -> str:

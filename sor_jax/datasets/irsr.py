@@ -111,12 +111,13 @@ class IrsrFolder(Folder):
             raise ValueError(f"{self._file()}: lists no photograph")
         return content
 
-    def _field(self, entry: dict, index: int, name: str, kind: type):
+    def _field(self, entry: dict, index: int, name: str, wanted: type):
         value = entry.get(name)
-        if not isinstance(value, kind):
+        if not isinstance(value, wanted):
             found = type(value).__name__ if name in entry else "nothing"
             raise ValueError(
-                f"{self._file()}: entry {index} has {found} for {name!r}; expected {kind.__name__}"
+                f"{self._file()}: entry {index} has {found} for {name!r}; expected "
+                f"{wanted.__name__}"
             )
         return value
 

@@ -84,33 +84,33 @@ def prepared(
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     with quiet(logging.ERROR):  # TFDS warns of a configuration that is not in its catalogue
-        place = place_of(cls, config.name, cache_dir)
-        if damage(place) is not None:
+        folder = folder_of(cls, config.name, cache_dir)
+        if damage(folder) is not None:
             with _alone(cache_dir, f"{cls.name}-{config.name}"):
-                why = damage(place)
+                why = damage(folder)
                 if why is not None:
-                    _clear(place)
+                    _clear(folder)
                     again = f" anew: {why}" if why else " (once)"
-                    print(f"Preparing {what} in {place}{again}", file=sys.stderr, flush=True)
-                    _write(_builder(cls, config, cache_dir), place)
+                    print(f"Preparing {what} in {folder}{again}", file=sys.stderr, flush=True)
+                    _write(_builder(cls, config, cache_dir), folder)
         return _builder(cls, config, cache_dir)
 
 
-def place_of(cls: type[LocalBuilder], name: str, cache_dir: pathlib.Path) -> pathlib.Path:
+def folder_of(cls: type[LocalBuilder], name: str, cache_dir: pathlib.Path) -> pathlib.Path:
     """Where the records of a configuration of this name lie."""
     return cache_dir / cls.name / name / str(cls.VERSION)
 
 
-def damage(place: pathlib.Path) -> str | None:
+def damage(folder: pathlib.Path) -> str | None:
     """What is wrong with prepared records, "" where there are none; None where they are whole."""
-    if not place.is_dir():
+    if not folder.is_dir():
         return ""
     try:
-        known = about(place)
+        known = about(folder)
         if known["format"] != _FORMAT:
             return "it was written by another version"
         for name, (size, digest) in known["files"].items():
-            file = place / name
+            file = folder / name
             if not file.is_file():
                 return f"{name} is missing"
             if file.stat().st_size != size:
@@ -143,39 +143,39 @@ def _builder(cls, config, cache_dir):
     return cls(config=config, data_dir=os.fspath(cache_dir), file_format="array_record")
 
 
-def _clear(place: pathlib.Path) -> None:
-    """Deletes what lies at a place, and what cut-off preparations left beside it."""
-    for left_over in (*place.parent.glob(f"incomplete.*_{place.name}"), place):
+def _clear(folder: pathlib.Path) -> None:
+    """Deletes a folder, and what cut-off preparations left beside it."""
+    for left_over in (*folder.parent.glob(f"incomplete.*_{folder.name}"), folder):
         if left_over.exists():
             shutil.rmtree(left_over)
 
 
-def _write(builder: LocalBuilder, place: pathlib.Path) -> None:
+def _write(builder: LocalBuilder, folder: pathlib.Path) -> None:
     tfds.display_progress_bar(False)  # `progress` stands for its four bars
     builder.facts = {"content": builder.builder_config.name}
     try:
         # TFDS speaks of downloads and wants a folder for them, though there are none.
-        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-            builder.download_and_prepare(download_dir=folder)
+        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as none:
+            builder.download_and_prepare(download_dir=none)
     except RuntimeError as error:  # of the writer of records
         full = [os.strerror(number) for number in _FULL if os.strerror(number) in str(error)]
         if not full:
             raise
         raise OSError(
-            f"records cannot be prepared in {place.parent}: {full[0]}; make room, or set "
+            f"records cannot be prepared in {folder.parent}: {full[0]}; make room, or set "
             "config.data.cache_dir to a folder of another disk"
         ) from error
     finally:
         tfds.display_progress_bar(True)
-        if not place.exists():
-            _clear(place)
+        if not folder.exists():
+            _clear(folder)
             with contextlib.suppress(OSError):  # another version's records are there
-                place.parent.rmdir()
+                folder.parent.rmdir()
     files = {
         file.name: [file.stat().st_size, _digest(file) if file.suffix == ".json" else ""]
-        for file in sorted(place.iterdir())
+        for file in sorted(folder.iterdir())
     }
-    write_json(place / ABOUT, {"format": _FORMAT, "files": files} | builder.facts)
+    write_json(folder / ABOUT, {"format": _FORMAT, "files": files} | builder.facts)
 
 
 def _digest(file: pathlib.Path) -> str:

@@ -61,7 +61,7 @@ class _Expected:
         right = (grey >= self._low) & (grey <= self._high)
         for index, own in self._own:
             if right[own].mean() < _LEAST_OF_OBJECT:
-                return self._found(grey) or f"object {index} is not seen at its place"
+                return self._compared(grey) or f"object {index} is not seen at its place"
         inside, outside = _share(right, self._is_object), _share(right, self._is_ground)
         if inside < _LEAST_INSIDE or outside < _LEAST_OUTSIDE:
             return (
@@ -73,11 +73,11 @@ class _Expected:
     def _medians(self, grey) -> list[int]:
         return [int(np.median(grey[own])) for _, own in self._own]
 
-    def _found(self, grey) -> str:
-        found = " ".join(map(str, self._medians(grey)))
+    def _compared(self, grey) -> str:
+        greys = " ".join(map(str, self._medians(grey)))
         wanted = " ".join(str(self._levels[index]) for index, _ in self._own)
         names = " ".join(str(index) for index, _ in self._own)
-        return f"objects {names} have the greys {found} (expected {wanted})"
+        return f"objects {names} have the greys {greys} (expected {wanted})"
 
     def look(self, grey) -> str | None:
         """What a map that disagrees looks like."""
@@ -97,27 +97,27 @@ class _Expected:
 
     def _look_of_levels(self, grey) -> str | None:
         """Where the outlines are right and the greys are not."""
-        found = self._medians(grey)
+        greys = self._medians(grey)
         wanted = [int(self._levels[index]) for index, _ in self._own]
-        is_right = np.abs(np.subtract(found, wanted)).max(initial=0) <= _NEAR
-        if is_right or not self._agrees_as(grey, found):
+        is_right = np.abs(np.subtract(greys, wanted)).max(initial=0) <= _NEAR
+        if is_right or not self._agrees_as(grey, greys):
             return None
-        if len(wanted) > 1 and len(set(found)) == 1:
-            return f"it looks binary: every object has the grey {found[0]}; {self._found(grey)}"
-        if max(found) <= 16:
-            return f"it looks like indices, not greys; {self._found(grey)}"
-        if sorted(found) == sorted(wanted):
-            backwards = [found[i] for i in np.argsort(wanted)] == sorted(found, reverse=True)
+        if len(wanted) > 1 and len(set(greys)) == 1:
+            return f"it looks binary: every object has the grey {greys[0]}; {self._compared(grey)}"
+        if max(greys) <= 16:
+            return f"it looks like indices, not greys; {self._compared(grey)}"
+        if sorted(greys) == sorted(wanted):
+            backwards = [greys[i] for i in np.argsort(wanted)] == sorted(greys, reverse=True)
             return ("its order is turned round: " if backwards else "its ranks are others: ") + (
-                self._found(grey)
+                self._compared(grey)
             )
-        return f"its outlines are right, but {self._found(grey)}"
+        return f"its outlines are right, but {self._compared(grey)}"
 
-    def _agrees_as(self, grey, found: list[int]) -> bool:
+    def _agrees_as(self, grey, greys: list[int]) -> bool:
         """Whether every object is of one grey throughout."""
         return all(
             (np.abs(grey[own].astype(int) - level) <= _NEAR).mean() >= _LEAST_INSIDE
-            for (_, own), level in zip(self._own, found, strict=True)
+            for (_, own), level in zip(self._own, greys, strict=True)
         )
 
 

@@ -96,12 +96,12 @@ def _results(
     predict, batches, targets: str, outputs: Outputs
 ) -> Generator[list[_Result], None, None]:
     """Of the photographs of each batch in turn; a pool of threads scores them."""
-    places = itertools.count()
+    numbers = itertools.count()
     waiting: collections.deque[list[concurrent.futures.Future[_Result]]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
 
         def submit(seen):
-            is_drawn = next(places) < outputs.gallery
+            is_drawn = next(numbers) < outputs.gallery
             return threads.submit(_result, seen, targets, outputs, is_drawn)
 
         try:

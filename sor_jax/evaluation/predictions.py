@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from sor_jax.datasets.coco.export import coco_file
 from sor_jax.datasets.masks import rle_as_json
 from sor_jax.files import write_json
-from sor_jax.metrics.ap import Found
+from sor_jax.metrics.ap import Detected
 from sor_jax.metrics.scoreboard import Scored
 
 FILE = "predictions.json"
@@ -22,20 +22,20 @@ def to_coco(images: Iterable[Scored], *, suffix: str = ".jpg") -> dict:
     "mask_score", and "rank", 1 = most salient, null for a detection without one. "bbox" is x y
     width height in pixels, "segmentation" a compressed RLE.
     """
-    photographs = ((image.image_id, image.hw, _detections(image.found)) for image in images)
+    photographs = ((image.image_id, image.hw, _detections(image.detected)) for image in images)
     return coco_file(photographs, suffix=suffix)
 
 
-def _detections(found: Found) -> Iterator[dict]:
-    for index, (box, mask) in enumerate(zip(found.xyxy, found.masks, strict=True)):
+def _detections(detected: Detected) -> Iterator[dict]:
+    for index, (box, mask) in enumerate(zip(detected.xyxy, detected.masks, strict=True)):
         x0, y0, x1, y1 = (round(float(side), 2) for side in box)
         yield {
             "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)],
             "area": int(coco_mask.area(mask)),
             "segmentation": rle_as_json(mask),
-            "score": float(np.float32(found.score[index])),
-            "mask_score": float(np.float32(found.mask_score[index])),
-            "rank": int(found.rank[index]) or None,
+            "score": float(np.float32(detected.score[index])),
+            "mask_score": float(np.float32(detected.mask_score[index])),
+            "rank": int(detected.rank[index]) or None,
         }
 
 

@@ -19,7 +19,7 @@ class Objects(NamedTuple):
     has_masks: bool = True  # False where some are known by their boxes alone
 
 
-class Found(NamedTuple):
+class Detected(NamedTuple):
     """Everything detected in one photograph, in any order."""
 
     xyxy: np.ndarray  # f[p, 4]
@@ -41,7 +41,7 @@ class AveragePrecision:
         self._detections: list[dict] = []
         self._without_masks: set[int] = set()
 
-    def add(self, hw: tuple[int, int], objects: Objects, found: Found) -> None:
+    def add(self, hw: tuple[int, int], objects: Objects, detected: Detected) -> None:
         """Adds one photograph of height and width `hw`."""
         image_id = len(self._images) + 1
         if not objects.has_masks:
@@ -49,8 +49,10 @@ class AveragePrecision:
         self._images.append({"id": image_id, "height": int(hw[0]), "width": int(hw[1])})
         for entry in _entries(objects.xyxy, objects.masks):
             self._objects.append(entry | {"image_id": image_id, "id": len(self._objects) + 1})
-        entries = _entries(found.xyxy, found.masks)
-        for entry, score, mask_score in zip(entries, found.score, found.mask_score, strict=True):
+        entries = _entries(detected.xyxy, detected.masks)
+        for entry, score, mask_score in zip(
+            entries, detected.score, detected.mask_score, strict=True
+        ):
             entry |= {"image_id": image_id, "id": len(self._detections) + 1}
             entry |= {"box_score": float(score), "mask_score": float(mask_score)}
             self._detections.append(entry)
@@ -70,10 +72,10 @@ class AveragePrecision:
         if not objects:
             return None, None
         detections = (entry for entry in self._detections if entry["image_id"] not in without)
-        found = [entry | {"score": entry[score]} for entry in detections]
-        per_image = np.bincount([entry["image_id"] for entry in found], minlength=1)
+        detected = [entry | {"score": entry[score]} for entry in detections]
+        per_image = np.bincount([entry["image_id"] for entry in detected], minlength=1)
         with contextlib.redirect_stdout(io.StringIO()):
-            judge = COCOeval(self._coco(objects), self._coco(found), kind)
+            judge = COCOeval(self._coco(objects), self._coco(detected), kind)
             judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
             judge.params.maxDets = [max(int(per_image.max()), 1)]
             judge.evaluate()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sor_jax.metrics.ap import AveragePrecision, Found, Objects
+from sor_jax.metrics.ap import AveragePrecision, Detected, Objects
 from sor_jax.metrics.maps import f_measure_image, mae_image, ndcg_image
 from sor_jax.metrics.sa_sor import mean_defined, sa_sor_image
 from sor_jax.metrics.sor import NUM_RANKS, matched_values, rank_map, sor_image, sor_summary
@@ -71,7 +71,7 @@ class Scored(NamedTuple):
     row: dict
     hw: tuple[int, int]
     objects: Objects
-    found: Found
+    detected: Detected
     image_id: str = ""
 
 
@@ -97,7 +97,7 @@ class Scoreboard:
         """
         precision = AveragePrecision()
         for image in self.images:
-            precision.add(image.hw, image.objects, image.found)
+            precision.add(image.hw, image.objects, image.detected)
         result = summary([image.row for image in self.images]) | precision.result()
         if without := sum(not image.objects.has_masks for image in self.images):
             result[WITHOUT_MASKS] = without
@@ -115,11 +115,11 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
     alone, all that needs masks is None: it has MAE where the set has a map, and counts in box AP.
     """
     everything, truth = truth, truth.with_ranks()
-    found = _found(prediction)
+    detected = _detected(prediction)
     objects = Objects(everything.xyxy, everything.encoded, bool(everything.has_mask.all()))
     if not objects.has_masks:
         return Scored(
-            _row_without_masks(truth, prediction), everything.masks.shape[1:], objects, found
+            _row_without_masks(truth, prediction), everything.masks.shape[1:], objects, detected
         )
     pred_map = prediction.rank_map()
     rho, matched = sor_image(pred_map, truth.masks, truth.rank_order)
@@ -143,12 +143,12 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
         values = matched_values(pred_map, everything.masks)
         row["matched"] = sum(value is not None for value in values)
         row["objects"] = len(values)
-    return Scored(row, pred_map.shape, objects, found)
+    return Scored(row, pred_map.shape, objects, detected)
 
 
-def _found(prediction: Prediction) -> Found:
+def _detected(prediction: Prediction) -> Detected:
     scores = prediction.score, prediction.mask_score
-    return Found(prediction.xyxy, prediction.encoded, *scores, rank=prediction.ranks())
+    return Detected(prediction.xyxy, prediction.encoded, *scores, rank=prediction.ranks())
 
 
 def _row_without_masks(truth: Truth, prediction: Prediction) -> dict:

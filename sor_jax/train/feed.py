@@ -27,7 +27,7 @@ class BatchFeed:
     """Puts an iterator's batches on the devices and sums their counts over all processes.
 
     Args:
-      batches: of this process's share, numpy.
+      batches: of this process, numpy.
       mesh: what they are spread over.
     """
 

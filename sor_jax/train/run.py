@@ -128,7 +128,7 @@ def _check_same_run(
     if data and data_before:
         # The same data may have moved; other data are told here.
         differing.pop("data.root", None)
-        if _shares(before) == _shares(now):
+        if _weights_of(before) == _weights_of(now):
             differing.pop("data.mixture", None)
         if data != data_before:
             differing[DATA] = f"the data set's content was {data_before}, now {data}"
@@ -141,7 +141,7 @@ def _check_same_run(
         )
 
 
-def _shares(fields: dict) -> list:
+def _weights_of(fields: dict) -> list:
     """Weight and targets of each set of a mixture, whatever folders the sets lie in."""
     return [list(entry[1:]) for entry in fields.get("data.mixture") or ()]
 

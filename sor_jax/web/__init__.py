@@ -70,35 +70,35 @@ def build_page(ranker):
                 aspect, *cropped = _crops(gr)
             with gr.Column(scale=2, min_width=400):
                 picture, shown, *rest = _results(gr)
-        ranking = gr.State()
+        state = gr.State()
 
         def rank(path):
-            found = _or_message(show.rank_file, ranker, path)
-            ranks = [str(rank) for rank in found.ranks]
-            handed = [gr.DownloadButton(value=f, interactive=True) for f in show.files(found)]
+            ranking = _or_message(show.rank_file, ranker, path)
+            ranks = [str(rank) for rank in ranking.ranks]
+            handed = [gr.DownloadButton(value=f, interactive=True) for f in show.files(ranking)]
             boxes = gr.CheckboxGroup(choices=ranks, value=ranks)
-            return found, show.annotated(found, ranks), boxes, show.table(found), *handed
+            return ranking, show.annotated(ranking, ranks), boxes, show.table(ranking), *handed
 
         def rank_example(event: gr.SelectData):  # type: ignore[name-defined]
             return rank(examples[event.index])
 
-        def crop(found, aspect):
-            if found is None:
+        def crop(ranking, aspect):
+            if ranking is None:
                 return None, gr.DownloadButton(interactive=False)
-            window, path = _or_message(show.crop, found, aspect)
+            window, path = _or_message(show.crop, ranking, aspect)
             return window, gr.DownloadButton(value=path, interactive=True)
 
-        def redraw(found, ranks):
-            return show.annotated(found, ranks) if found else None
+        def redraw(ranking, ranks):
+            return show.annotated(ranking, ranks) if ranking else None
 
-        ranked = [ranking, picture, shown, *rest]
+        ranked = [state, picture, shown, *rest]
         for event in (
             photograph.upload(rank, photograph, ranked, api_name="rank"),
             gallery.select(rank_example, None, ranked, api_visibility="private"),
         ):
-            event.success(crop, [ranking, aspect], cropped, api_visibility="private")
-        aspect.change(crop, [ranking, aspect], cropped, api_visibility="private")
-        shown.input(redraw, [ranking, shown], picture, api_visibility="private")
+            event.success(crop, [state, aspect], cropped, api_visibility="private")
+        aspect.change(crop, [state, aspect], cropped, api_visibility="private")
+        shown.input(redraw, [state, shown], picture, api_visibility="private")
     return page
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from sor_jax.metrics.ap import AveragePrecision, Found, Objects
+from sor_jax.metrics.ap import AveragePrecision, Detected, Objects
 
 HW = (40, 50)
 
@@ -25,7 +25,7 @@ def objects(boxes):
 def found(boxes, score, mask_score=None, masks=None):
     mask_score = score if mask_score is None else mask_score
     masks = encode(boxes if masks is None else masks)
-    return Found(np.asarray(boxes, float).reshape(-1, 4), masks, score, mask_score)
+    return Detected(np.asarray(boxes, float).reshape(-1, 4), masks, score, mask_score)
 
 
 def scored(*images):

@@ -46,8 +46,8 @@ def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
     """The annotation file of a split, None where there is none."""
     for alias in _ALIASES.get(split, (split,)):
         names = (f"{alias}.json", f"instances_{alias}.json")
-        places = [root / folder / name for folder in ("", "annotations") for name in names]
-        for path in (*places, root / alias / "_annotations.coco.json"):
+        candidates = [root / folder / name for folder in ("", "annotations") for name in names]
+        for path in (*candidates, root / alias / "_annotations.coco.json"):
             if path.is_file():
                 return path
     return None
@@ -136,11 +136,11 @@ def _image(root, split, path, index, image, annotations, crowds) -> CocoImage:
 
 def _photograph(root, split, relative) -> pathlib.Path:
     """The first place that has the file; where none has, the first that could."""
-    places = [root / "images" / split / relative, root / "images" / relative]
+    candidates = [root / "images" / split / relative, root / "images" / relative]
     for alias in _ALIASES.get(split, (split,)):
-        places.append(root / alias / relative)
-    places.append(root / relative)
-    return next((place for place in places if place.is_file()), places[0])
+        candidates.append(root / alias / relative)
+    candidates.append(root / relative)
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def _list(path, content, name) -> list:

@@ -15,12 +15,12 @@ ASPECT = 0.02  # by which the shape of a density may differ from the photograph'
 
 def files_in(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
     """The files with one of these suffixes in a folder and in the folders of splits in it."""
-    places = (folder, *(folder / split for split in ("train", "val", "test")))
+    folders = (folder, *(folder / split for split in ("train", "val", "test")))
     return [
         file
-        for place in places
-        if place.is_dir()
-        for file in sorted(place.iterdir())
+        for one in folders
+        if one.is_dir()
+        for file in sorted(one.iterdir())
         if file.suffix.lower() in suffixes
     ]
 

@@ -102,14 +102,14 @@ def of_folder(folder: pathlib.Path) -> list[Photograph]:
     Those of a flat folder are all of `train`, see `deal`. Raises ValueError.
     """
     for base in (folder / "images", folder):
-        places = {split: base / split for split in layout.SPLITS if (base / split).is_dir()}
-        if places:
+        folders = {split: base / split for split in layout.SPLITS if (base / split).is_dir()}
+        if folders:
             break
     else:
-        places = {"train": folder}
+        folders = {"train": folder}
     found = []
-    for split, place in places.items():
-        files = [file for file in sorted(place.iterdir()) if file.suffix.lower() in SUFFIXES]
+    for split, inside in folders.items():
+        files = [file for file in sorted(inside.iterdir()) if file.suffix.lower() in SUFFIXES]
         found += [Photograph(file.stem, split, file) for file in files]
     if not found:
         raise ValueError(

@@ -7,7 +7,7 @@ import numpy as np
 import tqdm
 from pycocotools import mask as coco_mask
 
-from sor_jax.datasets.checks import BOX_FORMATS, check_objects
+from sor_jax.datasets.checks import BOX_FORMATS, check_most_usable, check_objects
 from sor_jax.datasets.fixations.agreement import Agreement
 from sor_jax.datasets.fixations.objects import NONE, objects_looked_at, outside, own_pixels
 from sor_jax.datasets.fixations.photographs import Detect, Photograph
@@ -109,7 +109,7 @@ def rank_photographs(
         ranked = int((values[protocols[0]] > 0.5).sum())
         tally.update(photographs=1, objects=len(objects), ranked=ranked)
         tally.update({"without_rank": not ranked, "two_or_more": ranked >= 2})
-    _check_shares(tally, unusable)
+    check_most_usable(unusable, tally["objects"])
     _check_coordinates(tally, inputs)
     report = {
         "protocols": protocols,
@@ -182,15 +182,6 @@ def _values(evidence: Evidence, protocols: list[str], photograph: Photograph) ->
             )
     served = [name for name in NAMES if why_not(name, evidence) is None]
     return {name: rank_values(name, evidence) for name in served}
-
-
-def _check_shares(tally: collections.Counter, unusable: list[str]) -> None:
-    objects = tally["objects"] + len(unusable)
-    if 2 * len(unusable) > objects:
-        raise ValueError(
-            f"{len(unusable)} of {objects} objects cannot be used, more than half; that is a "
-            f"mistake of the set. The first: {unusable[0]}"
-        )
 
 
 def _check_coordinates(tally: collections.Counter, inputs: Inputs) -> None:

@@ -1,4 +1,4 @@
-"""Opens fixations and densities by the kind of their file or folder."""
+"""Opens fixations and densities by the format of their file or folder."""
 
 import pathlib
 import re
@@ -23,40 +23,40 @@ class FixationSource:
         self.path = path
         if path.is_dir():
             mats = maps.files_in(path, (".mat",))
-            self._found: dict[str, Any] = _by_id(mats or maps.files_in(path, maps.PICTURES), path)
-            self.kind = "mat" if mats else "map"
+            self._entries: dict[str, Any] = _by_id(mats or maps.files_in(path, maps.PICTURES), path)
+            self.format = "mat" if mats else "map"
         elif path.suffix.lower() == ".json":
-            self._found, self.kind = tables.by_image(read_json(path), path), "json"
+            self._entries, self.format = tables.by_image(read_json(path), path), "json"
         elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
-            self._found, self.kind = tables.read_csv(path), "csv"
+            self._entries, self.format = tables.read_csv(path), "csv"
         elif not path.exists():
             raise FileNotFoundError(f"{path} does not exist; fixations are expected there")
         else:
             raise ValueError(
                 f"{path}: fixations are a .json or .csv file, or a folder of .mat or .png files"
             )
-        if self.kind in ("json", "csv"):
+        if self.format in ("json", "csv"):
             self._check_unit()
 
     def ids(self) -> set[str]:
         """The photographs that have fixations."""
-        return set(self._found)
+        return set(self._entries)
 
     def of(self, image_id: str, photo_hw: tuple[int, int]) -> Looks:
         """The fixations of a photograph of this size. Raises ValueError with the file."""
-        found = self._found[image_id]
-        if self.kind == "csv":
-            return found
+        entry = self._entries[image_id]
+        if self.format == "csv":
+            return entry
         where, stated = self.path, None
-        if self.kind == "json":
+        if self.format == "json":
             where = f"{self.path}, {image_id}"
             try:
-                looks, stated = tables.looks_of_entry(found), tables.size_of_entry(found)
+                looks, stated = tables.looks_of_entry(entry), tables.size_of_entry(entry)
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from error
         else:
-            where = found
-            looks, stated = (maps.read_mat if self.kind == "mat" else maps.read_fixation_map)(found)
+            where, read = entry, maps.read_mat if self.format == "mat" else maps.read_fixation_map
+            looks, stated = read(entry)
         if stated not in (None, photo_hw):
             raise ValueError(
                 f"{where}: the fixations are of a photograph of {stated} (h, w), but it is "
@@ -67,13 +67,13 @@ class FixationSource:
     def _check_unit(self) -> None:
         """Raises ValueError where every x and y is a fraction."""
         largest = 0.0
-        for image_id, found in self._found.items():
-            if self.kind == "json":
+        for image_id, entry in self._entries.items():
+            if self.format == "json":
                 try:
-                    found = tables.looks_of_entry(found)
+                    entry = tables.looks_of_entry(entry)
                 except ValueError as error:
                     raise ValueError(f"{self.path}, {image_id}: {error}") from error
-            largest = max(largest, float(found.xy.max(initial=0.0)))
+            largest = max(largest, float(entry.xy.max(initial=0.0)))
         if 0 < largest <= 1:
             raise ValueError(
                 f"{self.path}: no x or y is above {largest:g}; pixels of the photographs are "
@@ -89,15 +89,15 @@ class DensitySource:
             raise FileNotFoundError(
                 f"{folder} is no folder; a density map a photograph is expected"
             )
-        self._found = _by_id(maps.files_in(folder, maps.PICTURES), folder)
+        self._entries = _by_id(maps.files_in(folder, maps.PICTURES), folder)
 
     def ids(self) -> set[str]:
         """The photographs that have a density."""
-        return set(self._found)
+        return set(self._entries)
 
     def of(self, image_id: str, photo_hw: tuple[int, int]) -> np.ndarray:
         """f64[h, w], see `maps.read_density`."""
-        return maps.read_density(self._found[image_id], photo_hw)
+        return maps.read_density(self._entries[image_id], photo_hw)
 
 
 def match(wanted: Iterable[str], there: set[str], *, by_number: bool) -> dict[str, str]:
