@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sor_jax.checkpoints.weights import load_variables
-from sor_jax.train.loop import fit
+from sor_jax.train.loop import fit, train_and_evaluate
 from tests.train import toy
 
 
@@ -165,7 +165,7 @@ def test_an_unknown_best_metric_is_named_before_anything_starts(tmp_path):
     config = toy.config()
     config.eval.best_metric = "sor_mlti"
     with pytest.raises(ValueError, match="best_metric .*'sor_mlti'.*mae, sor"):
-        run(tmp_path / "run", config)
+        train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
