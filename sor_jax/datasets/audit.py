@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.checks import box_iou
-from sor_jax.datasets.masks import decode_masks
+from sor_jax.datasets.masks import decode_masks, extents
 from sor_jax.datasets.record import Record
 
 _HASH_SIDE = 16  # a picture's hash has 16 x 16 bits
@@ -95,11 +95,11 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
     masks = decode_masks(record.masks, (height, width))
     classes = record.rank_class
     found = []
-    area = masks.sum(axis=(1, 2))
+    area, around = masks.sum(axis=(1, 2)), extents(record.masks)
     for index in np.flatnonzero((classes >= 0) & record.has_mask):
         if area[index] < _TINY * height * width:
             found.append((0.3, f"object {index} has a rank and {area[index]} pixels"))
-        fit = box_fit(record.boxes[index], masks[index])
+        fit = box_iou(record.boxes[index], around[index])
         if fit < _BOX_FIT:
             found.append((1.0 - fit, f"box {index} covers its mask's with IoU {fit:.2f}"))
     ranks = np.sort(record.num_ranks - 1 - classes[classes >= 0])
@@ -114,15 +114,6 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
                 (0.5 * overlap[i, j], f"masks {i}, {j} overlap with IoU {overlap.max():.2f}")
             )
     return found
-
-
-def box_fit(box: np.ndarray, mask: np.ndarray) -> float:
-    """IoU of a box x0 y0 x1 y1 with the smallest one around a mask; 0 for an empty mask."""
-    if not mask.any():
-        return 0.0
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    around = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    return box_iou(box, around)
 
 
 def picture_hash(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ import sys
 import numpy as np
 from PIL import Image
 
-from sor_jax.datasets.audit import box_fit, copies, look_at, picture_hash
+from sor_jax.datasets.audit import copies, look_at, picture_hash
+from sor_jax.datasets.checks import box_iou
+from sor_jax.datasets.masks import encode_masks, extents
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 
@@ -72,13 +74,14 @@ def test_many_records_are_looked_at_by_several_processes_in_order(tmp_path):
     assert [one.image_id for one in facts[:3]] == [source[i].image_id for i in range(3)]
 
 
-def test_box_fit_by_hand():
+def test_a_box_is_held_against_the_smallest_around_its_mask():
     mask = np.zeros((10, 10), bool)
     mask[2:6, 1:5] = True  # 16 pixels, x 1..5, y 2..6
-    assert box_fit(np.array([1.0, 2, 5, 6]), mask) == 1
-    assert box_fit(np.array([1.0, 2, 5, 4]), mask) == 0.5
-    assert box_fit(np.array([6.0, 7, 9, 9]), mask) == 0
-    assert box_fit(np.array([1.0, 2, 4, 4]), mask) == 6 / 16  # x y w h of it, read as corners
+    (around,) = extents(encode_masks(mask[None]))
+    assert box_iou([1.0, 2, 5, 6], around) == 1
+    assert box_iou([1.0, 2, 5, 4], around) == 0.5
+    assert box_iou([6.0, 7, 9, 9], around) == 0
+    assert box_iou([1.0, 2, 4, 4], around) == 6 / 16  # x y w h of it, read as corners
 
 
 def test_copies_have_the_same_hash_and_other_pictures_have_not(tmp_path):
