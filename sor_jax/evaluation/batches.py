@@ -23,14 +23,13 @@ class EvalBatches:
     """
 
     def __init__(self, config, split: str, *, ground_truth: bool = False):
-        source = open_split(config, split)
-        self.in_split = len(source)
+        self._source = open_split(config, split)
+        self.in_split = len(self._source)
         self.num_images = min(self.in_split, config.eval.max_images or self.in_split)
-        self._unprepared = list(source.left_out)
+        self._unprepared = list(self._source.left_out)
         self.left_out = list(self._unprepared)
-        mine = range(jax.process_index(), self.num_images, jax.process_count())
-        self._source = _Some(source, mine)
         self._options = {
+            "indices": range(jax.process_index(), self.num_images, jax.process_count()),
             "canvas_hw": tuple(config.data.canvas_hw),
             "max_objects": config.data.max_objects if ground_truth else None,
             "on_error": config.data.on_error,
@@ -42,16 +41,3 @@ class EvalBatches:
         return eval_batches(
             self._source, batch_size=batch_size, left_out=self.left_out, **self._options
         )
-
-
-class _Some:
-    """The records of a source at some indices."""
-
-    def __init__(self, source, indices: range):
-        self._source, self._indices = source, indices
-
-    def __len__(self):
-        return len(self._indices)
-
-    def __getitem__(self, index):
-        return self._source[self._indices[index]]
