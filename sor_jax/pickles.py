@@ -152,7 +152,7 @@ class _NumpyArray(LazyArray):
         return self
 
     def array(self) -> np.ndarray:
-        """As of LazyArray."""
+        """The array; UnreadableError where its bytes or its shape are not what they should be."""
         if not self._parts or not isinstance(self._parts[1], _NumpyDtype):
             raise UnreadableError(f"{self._where}: an array comes without its numbers")
         raw, dtype, shape, order = self._parts

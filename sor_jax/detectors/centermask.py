@@ -32,7 +32,7 @@ class CenterMaskObjective(Objective):
     clip_boxes: bool = True
 
     def detect(self, model, levels, batch: Batch, gt: GroundTruth, keys):
-        """As of Objective."""
+        """FCOS's losses by name, and the regions [B, roi_slots] for the heads."""
         points, where = _points(batch)
         dense = model.detect(levels, batch.valid_hw)
         losses = self.detection_losses(dense, gt, points, where)
@@ -77,7 +77,7 @@ class CenterMaskPredictor(Predictor):
     clip_boxes: bool = True
 
     def find(self, model, levels, images: Images):
-        """As of Predictor."""
+        """The boxes [B, N] in falling score, none in fillers; bool[B], if all was finite."""
         points, where = _points(images)
         dense = model.detect(levels, images.valid_hw)
         found = _decode(self, dense, points, where, images.valid_hw, self.max_detections)

@@ -37,7 +37,7 @@ class MaskRcnnObjective(Objective):
     sampled_rois: int = 512
 
     def detect(self, model, levels, batch: Batch, gt: GroundTruth, keys):
-        """As of Objective."""
+        """Losses of RPN and box head by name, and the regions [B, roi_slots] for the heads."""
         anchors, where = _anchors(batch)
         outputs = model.detect(levels, batch.valid_hw)
         losses = self.anchor_losses(outputs, gt, anchors, where, keys)
@@ -118,7 +118,7 @@ class MaskRcnnPredictor(Predictor):
     max_detections: int = 100
 
     def find(self, model, levels, images: Images):
-        """As of Predictor."""
+        """The boxes [B, N] in falling score, none in fillers; bool[B], if all was finite."""
         anchors, where = _anchors(images)
         outputs = model.detect(levels, images.valid_hw)
         proposals = self.propose(outputs, anchors, where, images.valid_hw)

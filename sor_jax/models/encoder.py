@@ -65,7 +65,7 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x, valid, *, train: bool = False):
-        """As of Encoder."""
+        """f32[B, R, D] of tokens x f[B, R, D], which see the valid ones bool[B, R] alone."""
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation is {self.activation!r}; expected one of {tuple(ACTIVATIONS)}"
