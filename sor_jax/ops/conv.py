@@ -4,6 +4,9 @@ XLA computes the gradient of a convolution as another one with its dimensions re
 only the outermost computation gets these rewritten to the fast kernels; inside a scan or a cond
 they are some hundred times slower. Written out as plain NHWC convolutions of transposed arrays
 they are fast everywhere.
+
+Convolutions with few output channels (a score, a box) have no fast kernel there either: they are
+matrix products with all elements of the kernel at once, whose results are moved and added.
 """
 
 import functools
@@ -12,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+_FEW = 8  # output channels; at 3x3 of 256 these forms win up to some 32, by less and less
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -28,6 +32,12 @@ def conv2d(x, kernel, stride: int = 1):
     """
     if kernel.shape[:2] == (1, 1) and stride == 1:
         return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
+    if _has_few_outputs(kernel, stride):
+        return jax.lax.platform_dependent(x, kernel, cpu=_few_outputs, default=_same)
+    return _same(x, kernel, stride)
+
+
+def _same(x, kernel, stride=1):
     pad = kernel.shape[0] // 2
     return _conv(x, kernel, ((pad, pad), (pad, pad)), stride=stride)
 
@@ -65,6 +75,8 @@ def _written_out(stride, x, kernel, cotangent):
     """The cotangents of x and kernel by convolutions of the forward kind."""
     if kernel.shape[:2] == (1, 1) and stride == 1:
         return _of_a_product(x, kernel, cotangent)
+    if _has_few_outputs(kernel, stride):
+        return _of_few_outputs(x, kernel, cotangent)
     k, pad = kernel.shape[0], kernel.shape[0] // 2
     to_x, to_kernel = [], []
     for size, out in zip(x.shape[1:3], cotangent.shape[1:3], strict=True):
@@ -85,6 +97,31 @@ def _of_a_product(x, kernel, cotangent):
     x_bar = jnp.einsum("bhwd,cd->bhwc", cotangent, kernel[0, 0])
     kernel_bar = x.reshape(-1, channels).T @ cotangent.reshape(-1, features)
     return x_bar, kernel_bar[None, None]
+
+
+def _has_few_outputs(kernel, stride):
+    return stride == 1 and kernel.shape[3] <= _FEW
+
+
+def _few_outputs(x, kernel):
+    """As of conv2d, at stride 1: each cell's product with every element, then their sums."""
+    (h, w), k, pad = x.shape[1:3], kernel.shape[0], kernel.shape[0] // 2
+    taps = jnp.einsum("bhwc,klcd->bhwkld", x, kernel)
+    taps = jnp.pad(taps, ((0, 0), (pad, pad), (pad, pad), (0, 0), (0, 0), (0, 0)))
+    return sum(taps[:, a : a + h, b : b + w, a, b] for a in range(k) for b in range(k))
+
+
+def _of_few_outputs(x, kernel, cotangent):
+    """The cotangents of x and kernel: the cotangent is moved, which is cheaper than x is."""
+    (h, w), k, pad = x.shape[1:3], kernel.shape[0], kernel.shape[0] // 2
+    padded = jnp.pad(cotangent, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    starts = range(2 * pad, -1, -1)
+    moved = jnp.stack([padded[:, a : a + h, b : b + w] for a in starts for b in starts], axis=3)
+    moved = moved.reshape(*x.shape[:3], k * k * kernel.shape[3])
+    flat = kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
+    kernel_bar = moved.reshape(-1, len(flat)).T @ x.reshape(-1, x.shape[3])
+    kernel_bar = kernel_bar.reshape(k, k, kernel.shape[3], -1).transpose(0, 1, 3, 2)
+    return moved @ flat, kernel_bar
 
 
 conv2d.defvjp(_forward, _backward)

@@ -21,10 +21,11 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
-def test_convolution_pads_one_cell_on_every_side(kernel, stride):
+@pytest.mark.parametrize("features", [1, 4, 12])  # few outputs have a form of their own
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+def test_convolution_pads_one_cell_on_every_side(kernel, stride, features):
     x = normal(2, 6, 8, 3)
-    layer = Conv(4, kernel, stride)
+    layer = Conv(features, kernel, stride)
     variables = layer.init(jax.random.key(0), x)
     got = layer.apply(variables, x)
     weight, bias = (np.asarray(variables["params"][k]) for k in ("kernel", "bias"))
@@ -37,9 +38,10 @@ def test_convolution_pads_one_cell_on_every_side(kernel, stride):
             np.testing.assert_allclose(got[:, i, j], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
-def test_cotangents_of_a_convolution(kernel, stride):
-    x, weight = normal(2, 6, 8, 3), normal(kernel, kernel, 3, 4, seed=1)
+@pytest.mark.parametrize("features", [1, 4, 12])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+def test_cotangents_of_a_convolution(kernel, stride, features):
+    x, weight = normal(2, 6, 8, 3), normal(kernel, kernel, 3, features, seed=1)
     out, pull = jax.vjp(lambda x, weight: conv2d(x, weight, stride), x, weight)
     cotangent = normal(*out.shape, seed=2)
     pad = kernel // 2
