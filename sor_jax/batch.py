@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sor_jax.jobs import Job
 
+LEAST_SIDE = 16  # pixels on the model's canvas below which a photograph shows it next to nothing
 AHEAD = 4  # photographs that are read ahead, and as many that may wait for being written
 
 
@@ -54,6 +55,8 @@ def rank_all(
         def finish(job, ranking, error):
             nonlocal failed
             bar.update()
+            if error is None and (doubt := _too_narrow(ranking, ranker.canvas_hw)):
+                tell(f"note: {job.source}: {doubt}", sys.stderr)
             if error is not None:
                 failed += 1
                 what = message(error)
@@ -119,6 +122,20 @@ def _jpeg(picture) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=92)
     return file.getvalue()
+
+
+def _too_narrow(ranking, canvas_hw: tuple[int, int]) -> str | None:
+    """What to say of a photograph that the model can hardly see; None of any other."""
+    from sor_jax.inputs.transforms import fitted_hw
+
+    height, width = ranking.image.shape[:2]
+    seen_height, seen_width = fitted_hw((height, width), canvas_hw)
+    if min(seen_height, seen_width) >= LEAST_SIDE:
+        return None
+    return (
+        f"its {width} x {height} pixels are {seen_width} x {seen_height} for the model, too narrow "
+        "to find much; cut it into pieces"
+    )
 
 
 def _written(job: Job, kinds: Sequence[str], crop: str | None) -> str:

@@ -113,6 +113,13 @@ def test_a_broken_file_is_named_and_passed_over(folder, tmp_path, capsys):
     assert len(files(tmp_path / "out")) == 4
 
 
+@pytest.mark.parametrize("hw, told", [((6, 900), True), ((400, 5), True), ((64, 200), False)])
+def test_a_photograph_that_the_model_can_hardly_see_is_told(tmp_path, capsys, hw, told):
+    Image.fromarray(np.full((*hw, 3), 90, np.uint8)).save(tmp_path / "p.png")
+    assert rank(tmp_path / "p.png") == 0
+    assert (f"{hw[1]} x {hw[0]} pixels" in capsys.readouterr().err) == told
+
+
 def test_json_lines_on_the_standard_output(folder, capsys):
     before = files(folder)
     assert rank(folder, "--json", "-") == 0
