@@ -2,7 +2,8 @@
 # installs nothing.
 
 PYTHON ?= python3.11
-VENV := .venv
+# make test PYTHON=python3.12 has a folder of its own, .venv-python3.12: .venv stays as it is.
+VENV := $(if $(filter python3.11,$(notdir $(PYTHON))),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 export PYTHONPATH := .
 # Huge pages for large arrays, where the system leaves the choice to programs.

@@ -43,8 +43,19 @@ def free_port():
 
 
 def finish(process, *, seconds=240):
-    output, _ = process.communicate(timeout=seconds)
+    """(exit status, output) of a process, which is ended where it takes longer."""
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return process.returncode, output
+
+
+def finish_all(runs):
+    """`finish` of a whole model's processes, which a busy machine may take its time for."""
+    with ended(runs):
+        return [finish(run, seconds=900) for run in runs]
 
 
 @contextlib.contextmanager
@@ -125,9 +136,9 @@ def together(config, workdir, *flags):
 
 @pytest.mark.slow
 def test_the_whole_model_gets_the_same_numbers_on_two(config, tmp_path):
-    code, output = finish(start(script(config, tmp_path / "one"), devices=2))
+    code, output = finish(start(script(config, tmp_path / "one"), devices=2), seconds=900)
     assert code == 0, output
-    outputs = [finish(run) for run in together(config, tmp_path / "two")]
+    outputs = finish_all(together(config, tmp_path / "two"))
     assert [code for code, _ in outputs] == [0, 0], outputs
     expected, found = numbers(tmp_path / "one"), numbers(tmp_path / "two")
     assert [list(record) for record in found] == [list(record) for record in expected]
@@ -144,10 +155,9 @@ def test_the_whole_model_gets_the_same_numbers_on_two(config, tmp_path):
 def check_evaluations_agree(config, folder):
     """Five photographs by two processes, in batches of two: each is scored once."""
     alone = evaluation(config, folder / "two", folder / "alone")
-    code, output = finish(start(alone, devices=2))
+    code, output = finish(start(alone, devices=2), seconds=900)
     assert code == 0, output
-    runs = named(evaluation(config, folder / "two", folder / "shared"))
-    outputs = [finish(run) for run in runs]
+    outputs = finish_all(named(evaluation(config, folder / "two", folder / "shared")))
     assert [code for code, _ in outputs] == [0, 0], outputs
     assert "images_used" not in outputs[1][1]  # one of them talks
     expected, found = (
