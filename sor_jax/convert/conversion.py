@@ -22,11 +22,10 @@ from sor_jax.checkpoints.saved import write_manifest
 from sor_jax.checkpoints.weights import load_variables
 from sor_jax.config import flatten
 from sor_jax.convert.families import ORIGINALS
-from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit, unsound
+from sor_jax.convert.fit import FRESH, MISMATCH, MISSING, Fit, fit, unsound, variables_to_torch
 from sor_jax.convert.names import recognise
 from sor_jax.convert.readers import Checkpoint, read_checkpoint
 from sor_jax.convert.table import part, table
-from sor_jax.convert.torch import variables_to_torch
 from sor_jax.files import write_arrays
 
 _LISTED = 20  # arrays that an error names

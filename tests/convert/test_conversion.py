@@ -14,7 +14,7 @@ from sor_jax import build
 from sor_jax.checkpoints.provenance import normalisation_of, read_provenance
 from sor_jax.checkpoints.weights import init_variables_from, load_variables, save_variables
 from sor_jax.convert.conversion import convert, export
-from sor_jax.convert.torch import variables_to_torch
+from sor_jax.convert.fit import variables_to_torch
 from sor_jax.models.vovnet import VOVNETS
 from tests.convert import writers
 from tests.small import small_config

@@ -11,8 +11,7 @@ import pytest
 
 from sor_jax import build
 from sor_jax.convert.families import ORIGINALS
-from sor_jax.convert.fit import fit
-from sor_jax.convert.torch import variables_to_torch
+from sor_jax.convert.fit import fit, variables_to_torch
 from tests.parity import golden, recipe
 from tests.small import small_config
 

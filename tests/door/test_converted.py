@@ -7,7 +7,7 @@ import pytest
 import sor_jax
 from sor_jax import build
 from sor_jax.convert.conversion import convert
-from sor_jax.convert.torch import variables_to_torch
+from sor_jax.convert.fit import variables_to_torch
 from sor_jax.ranker import Ranker
 from tests.convert import writers
 from tests.door.models import photograph

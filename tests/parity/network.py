@@ -13,8 +13,7 @@ from pycocotools import mask as coco_mask
 
 from sor_jax.build import build_model, build_objective
 from sor_jax.convert.families import ORIGINALS
-from sor_jax.convert.fit import fit
-from sor_jax.convert.torch import variables_to_torch
+from sor_jax.convert.fit import fit, variables_to_torch
 from sor_jax.datasets.masks import to_parts
 from sor_jax.datasets.record import Record
 from sor_jax.distributed.sharding import make_mesh, put

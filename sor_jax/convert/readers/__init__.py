@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sor_jax.convert.readers import npz, pickle_file, safetensors, torch_legacy, torch_zip
+from sor_jax.convert.readers import npz, pickled, safetensors, torch_legacy, torch_zip
 from sor_jax.convert.readers.contents import weights_in
 from sor_jax.convert.readers.strangers import shard, stranger
 from sor_jax.convert.readers.tensors import CheckpointError
@@ -71,7 +71,7 @@ def _reader(path):
             if reader.recognises(names):
                 return reader
         raise CheckpointError(f"{path}: a zip, but neither torch's nor numpy's: {names[:5]}")
-    for reader in (torch_legacy, safetensors, pickle_file):
+    for reader in (torch_legacy, safetensors, pickled):
         if reader.recognises(head):
             return reader
     what = stranger(path, head)

@@ -1,7 +1,26 @@
-"""The restricted unpickler, sor_jax.pickles, with stand-ins for torch's tensors."""
+"""The restricted unpickler, sor_jax.pickles, with stand-ins for torch's tensors.
+
+By itself it reads detectron2's .pkl: one pickle of numpy arrays, alone or under "model".
+"""
+
+import contextlib
 
 from sor_jax.convert.readers.tensors import STORAGES, TORCH_DTYPES, CheckpointError, Storage, Tensor
 from sor_jax.pickles import Sealed, Unpickler
+
+NAME = "pickle of arrays"
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file starts as a pickle does: a protocol byte, or a dict of protocol 0 or 1."""
+    return head[:1] == b"\x80" or head[:2] in (b"(d", b"}q", b"}(", b"cc")
+
+
+@contextlib.contextmanager
+def opened(path):
+    """Yields what was saved."""
+    with open(path, "rb") as file:
+        yield load(file, where=str(path))
 
 
 def load(file, *, where: str, storage=None):
