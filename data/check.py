@@ -18,12 +18,12 @@ from absl import logging
 from PIL import Image, ImageDraw
 
 from sor_jax.commands import plain_errors
-from sor_jax.datasets import coco, irsr, sifr
+from sor_jax.datasets import coco
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.audit import Facts, copies, look_at
-from sor_jax.datasets.coco import files as coco_files
+from sor_jax.datasets.irsr import MOST_OBJECTS
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.source import RecordSource, open_source
+from sor_jax.datasets.source import FORMATS, RecordSource, open_source
 from sor_jax.files import write_json, write_png
 from sor_jax.metrics.sor import NUM_RANKS
 from sor_jax.visualize import INK, PAPER, contact_sheet, label_font, ranked_overlay
@@ -69,19 +69,10 @@ def check(args) -> bool:
 def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
     """The splits that can be opened, and what is damaged in every one."""
     root = args.root.expanduser()
-    if any(layout.split_list(root, split).is_file() for split in layout.SPLITS):
-        name, rank_field = "assr", args.rank_field or layout.RANKS
-        splits = [split for split in layout.SPLITS if layout.split_list(root, split).is_file()]
-    elif any(irsr.IrsrFolder.file_of(root, split).is_file() for split in layout.SPLITS):
-        name, folder = "irsr", irsr.IrsrFolder
-    elif any(sifr.SifrFolder.file_of(root, split).is_file() for split in layout.SPLITS):
-        name, folder = "sifr", sifr.SifrFolder
-    else:
-        name, rank_field = "coco", "rank" if args.rank_field is None else args.rank_field
-        splits = [split for split in layout.SPLITS if coco_files.annotation_file(root, split)]
-    if name in ("irsr", "sifr"):
-        rank_field = ""
-        splits = [split for split in layout.SPLITS if folder.file_of(root, split).is_file()]
+    here = {name: builder.FOLDER.splits_in(root) for name, builder in FORMATS.items()}
+    name, splits = next((each for each in here.items() if each[1]), ("", []))
+    of_coco = "rank" if args.rank_field is None else args.rank_field
+    rank_field = {"assr": args.rank_field or layout.RANKS, "coco": of_coco}.get(name, "")
     if not splits:
         raise FileNotFoundError(
             f"{root} is in none of the formats of data/README.md: it has no train_images.txt "
@@ -100,7 +91,7 @@ def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
                 on_error="skip",
                 rank_field=rank_field,
                 rank_values=args.rank_values,
-                num_ranks=irsr.MOST_OBJECTS if name in ("irsr", "sifr") else NUM_RANKS,
+                num_ranks=MOST_OBJECTS if name in ("irsr", "sifr") else NUM_RANKS,
             )
             damage[split] = sources[split].left_out
         except (ValueError, FileNotFoundError) as error:

@@ -28,6 +28,8 @@ from sor_jax.datasets.prepare import (
     progress,
 )
 
+SPLITS = ("train", "val", "test")
+
 
 class Folder:
     """One split of a data set as its files have it.
@@ -49,6 +51,20 @@ class Folder:
     lists: dict[str, pathlib.Path]
     finders: dict[str, Callable[[str], pathlib.Path]]
     note: str = ""
+
+    def __init__(self, root: str | os.PathLike | None, split: str, **options):
+        raise NotImplementedError
+
+    @staticmethod
+    def list_of(root: pathlib.Path, split: str) -> pathlib.Path | None:
+        """The file that a split of this format begins with; None where it may be one of several."""
+        raise NotImplementedError
+
+    @classmethod
+    def splits_in(cls, root: pathlib.Path) -> list[str]:
+        """The splits that a root holds in this format."""
+        lists = {split: cls.list_of(root, split) for split in SPLITS}
+        return [split for split, path in lists.items() if path is not None and path.is_file()]
 
     def files(self) -> dict[str, pathlib.Path]:
         """All files that are read, by their role in the split, whether they exist or not."""
@@ -79,7 +95,7 @@ class FolderConfig(tfds.core.BuilderConfig):
 class FolderBuilder(LocalBuilder):
     """Photographs with object masks of which up to five are ranked, one split of a FOLDER."""
 
-    FOLDER: Callable[..., Folder]
+    FOLDER: type[Folder]
     # Raise this with any change of what the same files become.
     VERSION = tfds.core.Version("2.0.0")
 

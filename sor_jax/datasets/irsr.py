@@ -82,10 +82,10 @@ class IrsrFolder(Folder):
         )
 
     def _file(self) -> pathlib.Path:
-        return self.file_of(self.root, self.split)
+        return self.list_of(self.root, self.split)
 
     @staticmethod
-    def file_of(root: pathlib.Path, split: str) -> pathlib.Path:
+    def list_of(root: pathlib.Path, split: str) -> pathlib.Path:
         """The annotations of a split."""
         return root / "Annotations" / f"{split}.pkl"
 
@@ -125,9 +125,9 @@ class IrsrFolder(Folder):
         root = given(root, f"data/README.md shows how {self.NAME}'s folder must look")
         if split not in self.SPLITS:
             raise ValueError(f"{self.NAME} has no split {split!r}, only {', '.join(self.SPLITS)}")
-        if not self.file_of(root, split).is_file():
+        if not self.list_of(root, split).is_file():
             raise FileNotFoundError(
-                f"{self.file_of(root, split)} does not exist; data/README.md shows how "
+                f"{self.list_of(root, split)} does not exist; data/README.md shows how "
                 f"{self.NAME}'s folder must look"
             )
         return root

@@ -22,7 +22,7 @@ class SifrFolder(IrsrFolder):
     NAME, SPLITS, MOST = "SIFR", ("train", "val", "test"), math.inf
 
     @staticmethod
-    def file_of(root: pathlib.Path, split: str) -> pathlib.Path:
+    def list_of(root: pathlib.Path, split: str) -> pathlib.Path:
         """The annotations of a split."""
         return root / split / f"{split}_annotations.json"
 

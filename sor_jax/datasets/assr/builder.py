@@ -49,6 +49,8 @@ class AssrFolder(Folder):
             self.finders["grey"] = Finder(maps, (".png",))
         self._objects, self._masks = {}, True
 
+    list_of = staticmethod(layout.split_list)
+
     def read(self) -> None:
         """Reads the objects of all photographs."""
         self._objects = layout.read_objects(self.root, self.split)

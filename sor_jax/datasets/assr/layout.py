@@ -15,11 +15,10 @@ import os
 import pathlib
 
 from sor_jax import files
-from sor_jax.datasets.folder import given
+from sor_jax.datasets.folder import SPLITS, given
 from sor_jax.datasets.names import ById, without_suffix
 from sor_jax.files import read_text
 
-SPLITS = ("train", "val", "test")
 RANKS = "rank_order"
 _ADVICE = (
     "data/assr/README.md says where the data can be had and how the folder must look; "

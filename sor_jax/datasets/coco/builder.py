@@ -61,6 +61,8 @@ class CocoFolder(Folder):
             else ""
         )
 
+    list_of = staticmethod(files.annotation_file)
+
     def photograph(self, image_id: str) -> Photograph:
         """What the files say of a photograph."""
         image, ranks = self._images[image_id], None

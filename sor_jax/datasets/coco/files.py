@@ -14,9 +14,8 @@ import os
 import pathlib
 
 from sor_jax import files
-from sor_jax.datasets.folder import given
+from sor_jax.datasets.folder import SPLITS, given
 
-SPLITS = ("train", "val", "test")
 _ALIASES = {"val": ("val", "valid", "validation")}
 _ADVICE = "data/coco/README.md shows the folder and the fields."
 
