@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sor_jax.crop import best_window, parse_aspect
+from sor_jax.datasets.masks import rle_as_json
 from sor_jax.decode.paste import Crop, PhotoDetections, paste_crop
 from sor_jax.metrics.sor import NUM_RANKS, rank_map
 from sor_jax.visualize import ranked_overlay
@@ -182,7 +183,7 @@ class Ranking:
                     "category_id": 1,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "score": thing.score,
-                    "segmentation": {**encoded, "counts": encoded["counts"].decode()},
+                    "segmentation": rle_as_json(encoded),
                     "area": int(np.count_nonzero(thing.crop.pixels)),
                     "rank": thing.rank,
                     "rank_probabilities": list(thing.rank_probabilities),

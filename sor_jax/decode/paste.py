@@ -103,19 +103,15 @@ def paste(
     )
 
 
-def paste_mask(
-    prob: np.ndarray, xyxy: np.ndarray, hw: tuple[int, int], *, threshold: float = THRESHOLD
-) -> np.ndarray:
+def paste_mask(prob: np.ndarray, xyxy: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
     """bool[h, w]: as paste_crop, over the whole photograph."""
     mask = np.zeros(hw, bool)
-    paste_crop(prob, xyxy, hw, threshold=threshold).write_into(mask)
+    paste_crop(prob, xyxy, hw).write_into(mask)
     return mask
 
 
-def paste_crop(
-    prob: np.ndarray, xyxy: np.ndarray, hw: tuple[int, int], *, threshold: float = THRESHOLD
-) -> Crop:
-    """The pixels whose centre reads a probability >= threshold from the box's cells.
+def paste_crop(prob: np.ndarray, xyxy: np.ndarray, hw: tuple[int, int]) -> Crop:
+    """The pixels whose centre reads a probability >= THRESHOLD from the box's cells.
 
     Takes prob f32[S, S] over the box `xyxy`, in pixels of a photograph of (height, width) `hw` and
     cut to it. Cells are read bilinearly, those outside the box as 0. An empty box gives an empty
@@ -131,7 +127,7 @@ def paste_crop(
     cells[1:-1, 1:-1] = prob
     value = _read_rows(cells, rows, y0, y1)
     value = _read_rows(np.ascontiguousarray(value.T), columns, x0, x1).T
-    return Crop(value >= threshold, rows.start, columns.start)
+    return Crop(value >= THRESHOLD, rows.start, columns.start)
 
 
 def _boxes_in_photograph(

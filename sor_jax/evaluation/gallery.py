@@ -65,7 +65,7 @@ class Outputs:
             write_png(self.out_dir / "gallery.png", contact_sheet(self._panels))
 
 
-def output_path(folder: pathlib.Path, image_id: str, ending: str = ".png") -> pathlib.Path:
+def output_path(folder: pathlib.Path, image_id: str) -> pathlib.Path:
     """FOLDER/IMAGE_ID.png: an id that names sub-folders keeps them, so no two share a file.
 
     Raises ValueError for an id that would lead out of the folder.
@@ -73,7 +73,7 @@ def output_path(folder: pathlib.Path, image_id: str, ending: str = ".png") -> pa
     parts = image_id.split("/")
     if not all(parts) or {".", ".."} & set(parts):
         raise ValueError(f"image id {image_id!r}: no file of {folder} can be named after it")
-    return folder.joinpath(*parts[:-1], parts[-1] + ending)
+    return folder.joinpath(*parts[:-1], parts[-1] + ".png")
 
 
 def picture_of(record: Record, truth: Truth, prediction: Prediction, note: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from sor_jax.metrics.scoreboard import Scored
 FILE = "predictions.json"
 
 
-def to_coco(images: Iterable[Scored], *, suffix: str = ".jpg") -> dict:
+def to_coco(images: Iterable[Scored]) -> dict:
     """A COCO file of predictions, see sor_jax.datasets.coco.export.coco_file.
 
     An annotation is a result as pycocotools' `loadRes` takes it, with "score" (of the box),
@@ -23,7 +23,7 @@ def to_coco(images: Iterable[Scored], *, suffix: str = ".jpg") -> dict:
     width height in pixels, "segmentation" a compressed RLE.
     """
     photographs = ((image.image_id, image.hw, _detections(image.detected)) for image in images)
-    return coco_file(photographs, suffix=suffix)
+    return coco_file(photographs)
 
 
 def _detections(detected: Detected) -> Iterator[dict]:

@@ -9,29 +9,27 @@ from sor_jax.datasets.masks import rle_as_json
 from sor_jax.datasets.record import Record, ranked_indices
 
 
-def to_coco(records: Iterable[Record], *, suffix: str = ".jpg") -> dict:
+def to_coco(records: Iterable[Record]) -> dict:
     """A COCO file of these photographs, see `coco_file`.
 
     An annotation has "rank", 1 = most salient, or null; "bbox" is x y width height in pixels.
     Polygons stay polygons, other masks are compressed RLEs.
     """
     photographs = ((one.image_id, one.image.shape[:2], _objects(one)) for one in records)
-    return coco_file(photographs, suffix=suffix)
+    return coco_file(photographs)
 
 
-def coco_file(
-    photographs: Iterable[tuple[str, tuple[int, ...], Iterable[dict]]], *, suffix: str = ".jpg"
-) -> dict:
+def coco_file(photographs: Iterable[tuple[str, tuple[int, ...], Iterable[dict]]]) -> dict:
     """{"images", "annotations", "categories"} of photographs; gives the ids.
 
     Args:
-      photographs: id, (height, width) and the annotations' own fields of each.
-      suffix: completes an id to the name of a file.
+      photographs: id, (height, width) and the annotations' own fields of each; an id with .jpg
+        behind it is the name of its file.
     """
     category = {"id": 1, "name": "salient object"}
     images, annotations = [], []
     for number, (image_id, (height, width), objects) in enumerate(photographs, 1):
-        name = f"{image_id}{suffix}"
+        name = f"{image_id}.jpg"
         images.append({"id": number, "file_name": name, "height": height, "width": width})
         for fields in objects:
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": category["id"]}
