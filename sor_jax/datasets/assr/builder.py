@@ -18,7 +18,7 @@ class AssrFolder(Folder):
     Args:
       root: the folder.
       split: train, val or test.
-      rank_field: the folder of the ranks, of several that the root may hold.
+      rank_field: the folder of the ranks, of several that the root may hold; "" for none of them.
       num_ranks: how many ranks their values are of, ASSR's own 5.
 
     Raises FileNotFoundError where the list of the split, or these ranks, are not there, and
@@ -43,7 +43,7 @@ class AssrFolder(Folder):
             "objects": layout.annotations(self.root, split),
         }
         self.finders = {"image": Finder(self.root / "images" / split, SUFFIXES)}
-        if layout.has_ranks(self.root, rank_field):
+        if rank_field and layout.has_ranks(self.root, rank_field):
             maps = self.root / layout.maps_of(rank_field) / split
             self.finders["ranks"] = Finder(self.root / rank_field / split, (".json",))
             self.finders["grey"] = Finder(maps, (".png",))

@@ -77,8 +77,9 @@ def require(
         looked_for = split_list(root, split or SPLITS[0])
         there = f"it has {', '.join(found)}" if found else "no split of the ASSR layout is there"
         raise FileNotFoundError(f"{looked_for} does not exist: {there}. " + _ADVICE)
-    for folder in (root / ranks, root / maps_of(ranks)):
-        if ranks != RANKS and not folder.is_dir():
+    named = ranks not in ("", RANKS)
+    for folder in (root / ranks, root / maps_of(ranks)) if named else ():
+        if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder} does not exist: config.data.rank_field is {ranks!r}, which needs it; "
                 f"{RANKS!r} are the ranks that every folder has"

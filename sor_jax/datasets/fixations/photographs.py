@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sor_jax.datasets.assr import layout
-from sor_jax.datasets.checks import XYWH, XYXY
-from sor_jax.datasets.coco import files
+from sor_jax.datasets.assr.builder import AssrFolder
+from sor_jax.datasets.checks import XYXY
+from sor_jax.datasets.coco.builder import CocoFolder
+from sor_jax.datasets.folder import SPLITS, Folder
 from sor_jax.datasets.images import SUFFIXES, decode_image
 from sor_jax.datasets.names import Finder
+
+_FORMATS: tuple[type[Folder], ...] = (AssrFolder, CocoFolder)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,52 +51,27 @@ class Photograph:
         return height, width
 
 
-def of_assr(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
-    """The photographs of a folder in ASSR layout; neither ranks nor rank maps have to be there.
+def holds_objects(root: pathlib.Path) -> bool:
+    """Whether a folder has objects in ASSR layout or in COCO JSON."""
+    return any(files.splits_in(root) for files in _FORMATS)
+
+
+def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
+    """The photographs of a folder with objects in ASSR layout or in COCO JSON, whatever its ranks.
 
     `images` holds the photographs, as {split}/{id}.jpg or {id}.jpg; None is the root's own.
     """
     found = []
-    for split in layout.splits(root):
-        objects = layout.read_objects(root, split)
-        file = layout.annotations(root, split)
-        for image_id in layout.read_ids(root, split):
-            if image_id not in objects:
-                raise ValueError(
-                    f"{file}: no entry for {image_id}, which {layout.split_list(root, split)} lists"
-                )
-            path = layout.image_files(root, split, image_id)["image"]
-            if images is not None:
-                path = _find(images, split, image_id)
-            found.append(Photograph(image_id, split, path, objects[image_id], str(file)))
+    files = next(files for files in _FORMATS if files.splits_in(root))
+    for split in files.splits_in(root):
+        folder = files(root, split, rank_field="")
+        folder.read()
+        for image_id in folder.ids:
+            one = folder.photograph(image_id)
+            path = one.image if images is None else _find(images, split, image_id)
+            fields = one.objects, one.where, one.box_format
+            found.append(Photograph(image_id, split, path, *fields))
     return found
-
-
-def of_coco(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
-    """The photographs of a folder with COCO JSON, see sor_jax.datasets.coco.files; as `of_assr`."""
-    found = []
-    for split in files.SPLITS:
-        file = files.annotation_file(root, split)
-        for image in files.read_images(root, split) if file else ():
-            path = image.path if images is None else _find(images, split, image.name)
-            found.append(
-                Photograph(image.name, split, path, image.annotations, str(file), box_format=XYWH)
-            )
-    return found
-
-
-def holds_objects(root: pathlib.Path) -> bool:
-    """Whether a folder has objects in ASSR layout or in COCO JSON."""
-    return _is_assr(root) or any(files.annotation_file(root, split) for split in files.SPLITS)
-
-
-def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
-    """The photographs of a folder with objects in ASSR layout or in COCO JSON."""
-    return of_assr(root, images) if _is_assr(root) else of_coco(root, images)
-
-
-def _is_assr(root: pathlib.Path) -> bool:
-    return any(layout.annotations(root, split).is_file() for split in layout.splits(root))
 
 
 def of_folder(folder: pathlib.Path) -> list[Photograph]:
@@ -102,7 +80,7 @@ def of_folder(folder: pathlib.Path) -> list[Photograph]:
     Those of a flat folder are all of `train`, see `deal`. Raises ValueError.
     """
     for base in (folder / "images", folder):
-        folders = {split: base / split for split in layout.SPLITS if (base / split).is_dir()}
+        folders = {split: base / split for split in SPLITS if (base / split).is_dir()}
         if folders:
             break
     else:
@@ -114,7 +92,7 @@ def of_folder(folder: pathlib.Path) -> list[Photograph]:
     if not found:
         raise ValueError(
             f"{folder}: holds no photograph ({', '.join(SUFFIXES)}), and neither do "
-            f"{', '.join(layout.SPLITS)} in it or in images/"
+            f"{', '.join(SPLITS)} in it or in images/"
         )
     check_ids(found)
     return found
@@ -129,7 +107,7 @@ def deal(photographs: list[Photograph], shares: tuple[int, int, int], seed: int)
     edges = np.round(np.cumsum(shares) / sum(shares) * len(photographs)).astype(int)
     drawn = np.random.default_rng(seed).permutation(len(photographs))
     split_of = np.empty(len(photographs), object)
-    for split, part in zip(layout.SPLITS, np.split(drawn, edges[:-1]), strict=True):
+    for split, part in zip(SPLITS, np.split(drawn, edges[:-1]), strict=True):
         split_of[part] = split
     return [
         dataclasses.replace(photograph, split=split)
