@@ -19,7 +19,7 @@ from sor_jax.metrics.sor import NUM_RANKS, rank_map
 
 
 @dataclasses.dataclass(frozen=True)
-class Photograph:
+class AnnotatedPhotograph:
     """What the files say of one photograph; nothing of it is checked.
 
     Attributes:
@@ -57,7 +57,7 @@ def has_masks(objects: Iterable) -> bool:
     return not found or any(one is not None and one != [] for one in found)
 
 
-def example_of(photograph: Photograph, image_id: str) -> tuple[dict, Checked]:
+def example_of(photograph: AnnotatedPhotograph, image_id: str) -> tuple[dict, Checked]:
     """A record with the fields of sor_jax.datasets.features, and its checked objects.
 
     Raises ValueError or FileNotFoundError under the name of the file that something is wrong with.
@@ -88,7 +88,7 @@ def example_of(photograph: Photograph, image_id: str) -> tuple[dict, Checked]:
     return example, checked
 
 
-def _rank_map(photograph: Photograph, image_id: str, checked: Checked, photo_hw) -> bytes:
+def _rank_map(photograph: AnnotatedPhotograph, image_id: str, checked: Checked, photo_hw) -> bytes:
     """The file of a rank map, once it is held against masks and ranks; or a drawn one, as PNG."""
     masks = decode_masks(checked.masks, photo_hw)
     values = np.array([thing["rank_order"] for thing in checked.objects])

@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 
 from sor_jax.datasets.checks import check_most_usable
 from sor_jax.datasets.content import fingerprint
-from sor_jax.datasets.example import Photograph, example_of
+from sor_jax.datasets.example import AnnotatedPhotograph, example_of
 from sor_jax.datasets.prepare import (
     LocalBuilder,
     about,
@@ -78,7 +78,7 @@ class Folder:
     def read(self) -> None:
         """Reads what concerns all photographs and has not been read by then."""
 
-    def photograph(self, image_id: str) -> Photograph:
+    def photograph(self, image_id: str) -> AnnotatedPhotograph:
         """What they say of a photograph, after `read`. Raises ValueError or FileNotFoundError."""
         raise NotImplementedError
 

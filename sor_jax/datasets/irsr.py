@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco.ranks import rank_order
-from sor_jax.datasets.example import Photograph
+from sor_jax.datasets.example import AnnotatedPhotograph
 from sor_jax.datasets.folder import Folder, FolderBuilder, given
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.masks import is_numbers
@@ -61,7 +61,7 @@ class IrsrFolder(Folder):
         if folders["gt"].is_dir():
             self.finders["grey"] = Finder(folders["gt"], (".png",))
 
-    def photograph(self, image_id: str) -> Photograph:
+    def photograph(self, image_id: str) -> AnnotatedPhotograph:
         """What the files say of a photograph."""
         objects, ranks, photo_hw = self._found[image_id]
         where = str(self._file())
@@ -69,7 +69,7 @@ class IrsrFolder(Folder):
             values, num_ranks = _values(objects, ranks, self._num_ranks)
         except ValueError as error:
             raise ValueError(f"{where}, record {image_id}: {error}") from error
-        return Photograph(
+        return AnnotatedPhotograph(
             self.finders["image"](image_id),
             objects,
             values,

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from sor_jax.datasets.assr import layout
-from sor_jax.datasets.example import Photograph, has_masks
+from sor_jax.datasets.example import AnnotatedPhotograph, has_masks
 from sor_jax.datasets.folder import Folder, FolderBuilder, open_folder
 from sor_jax.datasets.images import SUFFIXES
 from sor_jax.datasets.names import Finder, what_lies_there
@@ -57,7 +57,7 @@ class AssrFolder(Folder):
         lists = (some for some in self._objects.values() if isinstance(some, list))
         self._masks = has_masks(one for some in lists for one in some)
 
-    def photograph(self, image_id: str) -> Photograph:
+    def photograph(self, image_id: str) -> AnnotatedPhotograph:
         """What the files say of a photograph, after `read`."""
         where = str(self.lists["objects"])
         try:
@@ -68,7 +68,7 @@ class AssrFolder(Folder):
         ranks = None
         if "ranks" in files:
             ranks, where = _read_ranks(files["ranks"]), f"{where} and {files['ranks']}"
-        return Photograph(
+        return AnnotatedPhotograph(
             files["image"],
             objects,
             ranks,

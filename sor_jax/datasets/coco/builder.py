@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sor_jax.datasets.checks import XYWH
 from sor_jax.datasets.coco import files
 from sor_jax.datasets.coco.ranks import MEANINGS, rank_order
-from sor_jax.datasets.example import Photograph, has_masks
+from sor_jax.datasets.example import AnnotatedPhotograph, has_masks
 from sor_jax.datasets.folder import Folder, FolderBuilder
 from sor_jax.metrics.sor import NUM_RANKS
 
@@ -63,7 +63,7 @@ class CocoFolder(Folder):
 
     list_of = staticmethod(files.annotation_file)
 
-    def photograph(self, image_id: str) -> Photograph:
+    def photograph(self, image_id: str) -> AnnotatedPhotograph:
         """What the files say of a photograph."""
         image, ranks = self._images[image_id], None
         where = str(self.lists["objects"])
@@ -74,7 +74,7 @@ class CocoFolder(Folder):
                 ranks = ranks.tolist()
             except ValueError as error:
                 raise ValueError(f"{where}, record {image_id}: {error}") from error
-        return Photograph(
+        return AnnotatedPhotograph(
             image.path,
             image.annotations,
             ranks,
