@@ -31,7 +31,7 @@ def fingerprint(
       options: what else makes a difference.
       index: where the digests of files are kept between calls; a folder that cannot be written
         costs the time to read them all.
-      what: what people are told is being read.
+      what: how messages call these files.
     """
     known = _read(index)
     stats = {path: _stat(path) for path in files.values()}

@@ -41,7 +41,7 @@ class Folder:
       arguments: what, beside root and split, it was made with.
       lists: the files that concern all photographs, by their role.
       finders: role -> the file of an image id, whether it exists or not.
-      note: what people are told once, when it is prepared; "" for nothing.
+      note: a sentence that is printed when it is prepared; "" for none.
     """
 
     root: pathlib.Path

@@ -79,8 +79,8 @@ def prepared(
     """A builder whose records are there; they are written first if need be.
 
     `config.name` must change with anything that changes the records. They go to
-    `cache_dir`/NAME OF THE CLASS/`config.name`; None means `default_cache_dir()`. `what` is what
-    people are told is being prepared.
+    `cache_dir`/NAME OF THE CLASS/`config.name`; None means `default_cache_dir()`. `what` is how
+    messages call them.
     """
     cache_dir = pathlib.Path(cache_dir or default_cache_dir()).expanduser()
     with quiet(logging.ERROR):  # TFDS warns of a configuration that is not in its catalogue
