@@ -108,6 +108,12 @@ def small_rcnn():
     return config, model, jax.tree_util.tree_map_with_path(spread, variables)
 
 
+def without_objects(batch):
+    """The same photographs, all ground truth padding."""
+    boxes = batch.gt.boxes.replace(valid=jnp.zeros_like(batch.gt.boxes.valid))
+    return batch.replace(gt=batch.gt.replace(boxes=boxes))
+
+
 def made_up_batch(seed=0, *, photo_hw=(64, 96), canvas_hw=(64, 96), images=2, objects=3, slots=4):
     """Noise with a brighter rectangle for each object; padding of other values than 0.
 

@@ -1,17 +1,12 @@
 """What every command does with a wrong word, a missing file and an error."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import jax.numpy as jnp
 import pytest
 from absl import flags
 
 from sor_jax import commands
+from tests.processes import ROOT, error_of, python
 
-ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = """
 from absl import flags
 from ml_collections import config_flags
@@ -49,17 +44,6 @@ def script(tmp_path_factory):
     return path
 
 
-def start(script, *words):
-    return subprocess.run(
-        [sys.executable, str(script), *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=script.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-
-
 @pytest.mark.parametrize(
     "words, named",
     [
@@ -89,12 +73,10 @@ def test_what_a_user_can_mend_is_one_message_and_status_1(script, words, named):
     (script.parent / "old.py").write_text(
         "from configs import base\ndef get_config():\n    base.get_config().optim.rate = 1\n"
     )
-    ended = start(script, *words)
-    assert ended.returncode == 1, ended.stderr
-    assert "Traceback" not in ended.stderr
+    told = error_of(script, *words, cwd=script.parent)
     for text in named:
-        assert text in ended.stderr
-    shown = start(script, *words, "--debug")
+        assert text in told
+    shown = python(script, *words, "--debug", cwd=script.parent)
     assert shown.returncode == 1 and "Traceback" in shown.stderr
 
 
@@ -109,7 +91,7 @@ def test_a_flag_that_is_needed_is_named(capsys):
 
 @pytest.mark.parametrize("cause", ["library", "bug"])
 def test_a_mistake_in_the_code_keeps_its_traceback(script, cause):
-    ended = start(script, f"--cause={cause}")
+    ended = python(script, f"--cause={cause}", cwd=script.parent)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
 

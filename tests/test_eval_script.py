@@ -1,11 +1,7 @@
 """eval.py on a checkpoint of a tiny, untrained model and three made-up photographs."""
 
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -17,8 +13,8 @@ from sor_jax.build import build_model, init_variables
 from sor_jax.checkpoints.model import trained_variables
 from sor_jax.checkpoints.weights import save_variables
 from sor_jax.evaluation.checkpoint import evaluate_checkpoint, evaluate_variables
+from tests.processes import ROOT, error_of, output_of
 
-REPOSITORY = pathlib.Path(__file__).parents[1]
 OBJECTS = ((1.0, (4, 4, 20, 24)), (0.9, (22, 8, 38, 40)))
 SIZES = ((48, 64), (64, 40), (96, 128))
 
@@ -148,19 +144,6 @@ def test_an_evaluation_that_is_not_finite_stops(trained, tmp_path, part):
     assert not (tmp_path / "metrics.json").exists()
 
 
-def script(*words, cwd=REPOSITORY, program=None):
-    """eval.py with a command line, or a program that ends in running it."""
-    start = ["-c", program] if program else [str(REPOSITORY / "eval.py")]
-    return subprocess.run(
-        [sys.executable, *start, *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 @pytest.mark.parametrize(
     "words, expected",
     [
@@ -171,10 +154,7 @@ def script(*words, cwd=REPOSITORY, program=None):
     ],
 )
 def test_the_script_says_what_is_wrong_in_one_message(tmp_path, words, expected):
-    done = script(*words, cwd=tmp_path)
-    assert done.returncode == 1
-    assert expected in done.stderr
-    assert "Traceback" not in done.stderr
+    assert expected in error_of(ROOT / "eval.py", *words, cwd=tmp_path)
 
 
 def test_the_script_passes_its_flags_on(trained, tmp_path):
@@ -189,15 +169,14 @@ import runpy, sor_jax.evaluation.checkpoint as evaluation
 def report(config, workdir, **options):
     print(config.model.rank_rule, config.eval.max_images, workdir, sorted(options.items()))
 evaluation.evaluate_checkpoint = report
-runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
+runpy.run_path("{ROOT}/eval.py", run_name="__main__")
 """
     words = ["--weights=W", "--split=val", "--out=O", "--checkpoint=last", "--gallery=3"]
     words.append("--predictions")
-    done = script(*words, "--config.eval.max_images=7", cwd=tmp_path, program=program)
-    assert done.returncode == 0, done.stderr
+    said = output_of("-c", program, *words, "--config.eval.max_images=7", cwd=tmp_path)
     options = [("gallery", 3), ("out_dir", "O"), ("predictions", True), ("prefer", "last")]
     options.append(("split", "val"))
-    assert done.stdout.strip() == f"expected 7 W {options}"
+    assert said.strip() == f"expected 7 W {options}"
 
 
 def test_a_shipped_model_is_scored_by_its_name(tmp_path):
@@ -215,8 +194,7 @@ pretrained.HERE = pathlib.Path("{folder.parent}")
 def report(config, workdir, **options):
     print(config.model.rank_rule, workdir, options["out_dir"])
 evaluation.evaluate_checkpoint = report
-runpy.run_path("{REPOSITORY}/eval.py", run_name="__main__")
+runpy.run_path("{ROOT}/eval.py", run_name="__main__")
 """
-    done = script("--weights=toy", cwd=tmp_path, program=program)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"expected {folder} results/toy/test"
+    said = output_of("-c", program, "--weights=toy", cwd=tmp_path)
+    assert said.strip() == f"expected {folder} results/toy/test"

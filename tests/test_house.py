@@ -1,13 +1,11 @@
 """The house rules that a reader relies on: imports run downward, what is not needed stays out."""
 
 import ast
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.processes import ROOT, output_of
+
 # A room may import from rooms of a lower floor, and from itself.
 FLOORS = [
     {"sor_jax.metrics"},
@@ -86,7 +84,7 @@ def test_neither_tensorflow_nor_torch_is_imported():
         "import sys, sor_jax.train.loop, sor_jax.evaluation.checkpoint, sor_jax.datasets.source; "
         "assert not {'tensorflow', 'torch'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    output_of("-c", code)
 
 
 def lengths(file):

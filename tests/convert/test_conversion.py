@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -17,9 +14,9 @@ from sor_jax.convert.conversion import convert, export
 from sor_jax.convert.fit import variables_to_torch
 from sor_jax.models.vovnet import VOVNETS
 from tests.convert import writers
+from tests.processes import python
 from tests.small import small_config
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 BGR = {"pixel_order": "bgr", "pixel_mean": (103.53, 116.28, 123.675), "pixel_std": (1.0,) * 3}
 
 
@@ -266,9 +263,8 @@ def test_the_command(model, tmp_path):
     path = write(tmp_path / "coco.pth", coco(variables))
 
     def run(*flags):
-        command = [sys.executable, "-m", "sor_jax.convert", str(path), *flags]
-        command += ["--config", f"{tmp_path}/small.py", "--config.seed=4"]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+        config = ("--config", tmp_path / "small.py", "--config.seed=4")
+        return python("-m", "sor_jax.convert", path, *flags, *config, timeout=300)
 
     failed = run("--out", f"{tmp_path}/out")
     assert failed.returncode == 1

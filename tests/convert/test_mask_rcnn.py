@@ -9,19 +9,18 @@ import math
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sor_jax import build
 from sor_jax.convert.families import MASK_RCNN, RESNET
-from sor_jax.convert.fit import FRESH, MAPPED, MISMATCH, MISSING, UNUSED, fit
+from sor_jax.convert.fit import FRESH, MAPPED, UNUSED, fit
 from sor_jax.convert.names import recognise
-from sor_jax.convert.readers import Checkpoint, read_checkpoint
+from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.readers.tensors import CheckpointError
 from sor_jax.models.resnet import ResNet, ResNetSpec
 from tests.convert import networks
-from tests.convert.test_readers import SAMPLES
+from tests.convert.published import HW, assert_same_maps, published
 
 BLOCKS = {"r50": (3, 4, 6, 3), "r101": (3, 4, 23, 3)}
 CLASS_SHAPED = {
@@ -199,27 +198,9 @@ def test_relatives_of_resnet_with_other_layers_are_refused(name):
 
 def test_the_same_maps_as_torchvision():
     """A small network of torchvision's blocks, written by torchvision."""
-    checkpoint = read_checkpoint(SAMPLES / "torchvision_tiny.pth")
-    family, checkpoint, _ = recognise(checkpoint)
-    spec, hw = ResNetSpec((2, 1, 1, 1), width=4, stride_in_3x3=True), jnp.array([[64, 64]])
-    body = ResNet(spec, frozen_stages=0)
-    shapes = jax.eval_shape(body.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)), hw)
-    body_shapes = {part: {"backbone": shapes[part]} for part in ("params", "frozen")}
-    result = fit(checkpoint.arrays, family, body_shapes)
-    assert not result.of(MISSING, MISMATCH, FRESH)
-    variables = {part: tree["backbone"] for part, tree in result.variables().items()}
-
-    image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), np.uint8)
-    given = family.normalisation(checkpoint)
-    pixels = image.transpose(0, 2, 3, 1).astype(np.float32)
-    x = (pixels - np.array(given.pixel_mean)) / np.array(given.pixel_std)
-    apply = jax.jit(lambda spec_body, x: spec_body.apply(variables, x, hw), static_argnums=0)
-    maps = apply(body, x.astype(np.float32))
-    with np.load(SAMPLES / "torchvision_tiny.npz") as stored:
-        for i in range(5):
-            there = stored[f"stage{i + 1}"].transpose(0, 2, 3, 1)
-            assert np.abs(there).max() > 0.1
-            np.testing.assert_allclose(maps[i], there, atol=1e-5 * np.abs(there).max())
-        other = apply(ResNet(ResNetSpec((2, 1, 1, 1), width=4), frozen_stages=0), x)
-        last = stored["stage5"].transpose(0, 2, 3, 1)
-        assert np.abs(other[4] - last).max() > 0.01 * np.abs(last).max()
+    body = ResNet(ResNetSpec((2, 1, 1, 1), width=4, stride_in_3x3=True), frozen_stages=0)
+    theirs = published("torchvision_tiny.pth", body)
+    assert_same_maps(jax.jit(body.apply)(theirs.variables, theirs.image, HW), theirs.stages, 5)
+    other = ResNet(ResNetSpec((2, 1, 1, 1), width=4), frozen_stages=0)
+    *_, last = jax.jit(other.apply)(theirs.variables, theirs.image, HW)
+    assert np.abs(last - theirs.stages[4]).max() > 0.01 * np.abs(theirs.stages[4]).max()

@@ -1,11 +1,12 @@
 """Writes a tiny folder in ASSR layout: rectangles on noise."""
 
-import io
+import contextlib
 import json
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
+
+from tests import pictures
 
 IMAGE_HW = (48, 64)
 GREYS = {1.0: 255, 0.9: 229, 0.8: 204, 0.7: 178, 0.6: 153, 0.0: 0}
@@ -19,11 +20,7 @@ IMAGES = {
 
 
 def mask_of(box, hw=IMAGE_HW):
-    """The pixels of a rectangle with whole sides."""
-    mask = np.zeros(hw, bool)
-    x0, y0, x1, y1 = box
-    mask[y0:y1, x0:x1] = True
-    return mask
+    return pictures.mask_of(box, hw)
 
 
 def polygon(box):
@@ -32,8 +29,7 @@ def polygon(box):
 
 
 def rle(box, hw=IMAGE_HW):
-    encoded = coco_mask.encode(np.asfortranarray(mask_of(box, hw).astype(np.uint8)))
-    return {"size": list(hw), "counts": encoded["counts"].decode()}
+    return {"size": list(hw), "counts": pictures.encode(mask_of(box, hw))["counts"].decode()}
 
 
 def long_rle(box, hw=IMAGE_HW):
@@ -49,9 +45,17 @@ def photograph(image_id, hw=IMAGE_HW):
 
 
 def jpeg(pixels, **options):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", **options)
-    return file.getvalue()
+    return pictures.encoded(pixels, "JPEG", **options)
+
+
+@contextlib.contextmanager
+def edited_objects(root, image_id):
+    """The object list of a photograph of train, written back with what the block changes."""
+    path = root / "obj_seg_data_train.json"
+    entries = json.loads(path.read_text())
+    (entry,) = [entry for entry in entries if entry["img"] == image_id]
+    yield entry["object_data"]
+    path.write_text(json.dumps(entries))
 
 
 def write_split(root, split, images=IMAGES, *, segmentation=polygon):

@@ -1,9 +1,8 @@
 """The ASSR builder: what it stores, when it prepares, where it writes."""
 
+import concurrent.futures
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from sor_jax.datasets.masks import decode_masks
 from sor_jax.datasets.prepare import LocalBuilder
 from sor_jax.datasets.source import RecordSource
 from tests.datasets import assr_tree
+from tests.processes import output_of, python
 
 
 @pytest.fixture
@@ -110,23 +110,13 @@ def test_only_the_splits_that_are_there(tmp_path):
 
 
 def test_two_processes_prepare_once(root, tmp_path):
-    command = [
-        sys.executable,
-        "data/assr/prepare.py",
-        "--root",
-        root,
-        "--cache_dir",
-        tmp_path / "cache",
-    ]
-    runs = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [run.communicate(timeout=120) for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], outputs
-    assert sum(err.count("Preparing") for _, err in outputs) == 3
-    for out, _ in outputs:
-        assert "train       4 photographs" in out
+    command = ("data/assr/prepare.py", "--root", root, "--cache_dir", tmp_path / "cache")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: python(*command), range(2)))
+    assert [run.returncode for run in runs] == [0, 0], runs
+    assert sum(run.stderr.count("Preparing") for run in runs) == 3
+    for run in runs:
+        assert "train       4 photographs" in run.stdout
 
 
 def test_a_missing_folder_says_what_to_do(tmp_path):
@@ -154,7 +144,7 @@ def test_neither_tensorflow_nor_jax_is_imported(root, tmp_path):
         "it = loader.train_iterator(s, canvas_hw=(64, 64), batch_size=2, max_objects=5, seed=0); "
         "next(it); it.close(); assert 'tensorflow' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    output_of("-c", code)
 
 
 def test_other_ranks_of_the_same_objects(root, tmp_path):

@@ -16,17 +16,12 @@ from tests.datasets import assr_tree
 ANNOTATIONS = "obj_seg_data_train.json"
 
 
-def edit_objects(root, change):
-    """Applies `change` to the object list of image "two"."""
-    path = root / ANNOTATIONS
-    entries = json.loads(path.read_text())
-    (entry,) = [entry for entry in entries if entry["img"] == "two"]
-    change(entry["object_data"])
-    path.write_text(json.dumps(entries))
-
-
 def set_field(name, value):
-    return lambda root: edit_objects(root, lambda objects: objects[1].update({name: value}))
+    def act(root):
+        with assr_tree.edited_objects(root, "two") as objects:
+            objects[1][name] = value
+
+    return act
 
 
 def cut_short(path, size):

@@ -1,6 +1,5 @@
 """Folders as people have them: ASSR's own ranks, and a hundred damaged records."""
 
-import io
 import json
 import struct
 import zlib
@@ -12,6 +11,7 @@ from PIL import Image
 from sor_jax.datasets import assr
 from sor_jax.datasets.source import RecordSource
 from tests.datasets import assr_tree
+from tests.pictures import encoded
 
 COUNT = 100
 
@@ -29,13 +29,10 @@ def test_assrs_own_ranks_of_thirty_objects(tmp_path, capsys):
     objects = [(boxes[i], values[place]) for i, place in enumerate(shuffled)]
     root = tmp_path / "files"
     assr_tree.write_split(root, "train", {"crowd": objects, **assr_tree.IMAGES})
-    path = root / "obj_seg_data_train.json"
-    entries = json.loads(path.read_text())
-    (crowd,) = [entry for entry in entries if entry["img"] == "crowd"]
     without = [i for i, (_, value) in enumerate(objects) if value <= 0.5]
-    crowd["object_data"][without[0]]["bbox"] = [3, 9, 8, 9]
-    crowd["object_data"][without[1]]["segmentation"] = [[3, 9, 8, 9, 8]]
-    path.write_text(json.dumps(entries))
+    with assr_tree.edited_objects(root, "crowd") as things:
+        things[without[0]]["bbox"] = [3, 9, 8, 9]
+        things[without[1]]["segmentation"] = [[3, 9, 8, 9, 8]]
     for on_error in ("raise", "skip"):
         source = opened(root, tmp_path / on_error, on_error=on_error)
         told = capsys.readouterr().err
@@ -50,16 +47,10 @@ def test_assrs_own_ranks_of_thirty_objects(tmp_path, capsys):
         assert not capsys.readouterr().err
 
 
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def _map(change):
     def act(root, rng):
         file = root / "gt/train/three.png"
-        file.write_bytes(png(np.ascontiguousarray(change(np.array(Image.open(file)), rng))))
+        file.write_bytes(encoded(np.ascontiguousarray(change(np.array(Image.open(file)), rng))))
 
     return act
 
@@ -68,12 +59,9 @@ def _objects(field, change):
     """One object of the photograph "three" changes; all of its objects have ranks."""
 
     def act(root, rng):
-        path = root / "obj_seg_data_train.json"
-        entries = json.loads(path.read_text())
-        (entry,) = [entry for entry in entries if entry["img"] == "three"]
-        thing = entry["object_data"][int(rng.integers(1, 3))]
-        thing[field] = change(thing[field], rng)
-        path.write_text(json.dumps(entries))
+        with assr_tree.edited_objects(root, "three") as things:
+            thing = things[int(rng.integers(1, 3))]
+            thing[field] = change(thing[field], rng)
 
     return act
 

@@ -1,9 +1,6 @@
 """What the check of a data set finds: in hand-made records, in folders, as a command."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -13,14 +10,12 @@ from sor_jax.datasets.checks import box_iou
 from sor_jax.datasets.masks import encode_masks, extents
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
-
-REPOSITORY = pathlib.Path(__file__).parents[2]
+from tests.processes import ROOT, python
 
 
 def check(root, tmp_path, *words):
-    command = [sys.executable, REPOSITORY / "data" / "check.py", root, *words]
-    command += ["--cache_dir", tmp_path / "cache", "--out", tmp_path / "out"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    folders = ("--cache_dir", tmp_path / "cache", "--out", tmp_path / "out")
+    return python(ROOT / "data/check.py", root, *words, *folders, cwd=tmp_path)
 
 
 def write(root, split, images):

@@ -2,8 +2,6 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from sor_jax.datasets.record import rank_classes
 from sor_jax.datasets.source import open_source
 from tests.datasets import assr_tree
 from tests.datasets.damaged import is_refused
+from tests.processes import error_of, output_of
 
 NAMES = {"two": "two.jpg", "none": "deep/er/none.jpg", "three": "three.png", "one": "one.jpg"}
 KINDS = {"polygon": assr_tree.polygon, "rle": assr_tree.rle, "long rle": assr_tree.long_rle}
@@ -275,10 +274,6 @@ def test_a_root_without_annotations_names_what_lies_there(tmp_path):
 def test_the_command_exports(tmp_path):
     root = tmp_path / "assr"
     assr_tree.write_split(root, "train")
-    command = [sys.executable, "data/coco/export.py", "--root", root, "--out", tmp_path / "o.json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "4 photographs, 8 objects, 6" in done.stdout
-    command[3] = tmp_path / "nowhere"
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "nowhere" in done.stderr and "Traceback" not in done.stderr
+    command = ("data/coco/export.py", "--out", tmp_path / "o.json", "--root")
+    assert "4 photographs, 8 objects, 6" in output_of(*command, root)
+    assert "nowhere" in error_of(*command, tmp_path / "nowhere")

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,6 +14,7 @@ from sor_jax.datasets.caches import caches
 from sor_jax.datasets.prepare import LocalBuilder
 from sor_jax.datasets.source import RecordSource
 from tests.datasets import assr_tree
+from tests.processes import output_of, python
 
 DEEP = {"a/x": assr_tree.IMAGES["two"], "a_x": assr_tree.IMAGES["one"]}
 
@@ -102,8 +101,7 @@ def test_other_splits_and_files_that_no_list_names_never_matter(root, tmp_path):
 def test_the_command_prepares_the_splits_that_it_can(root, tmp_path):
     assr_tree.write_split(root, "test")
     (root / "rank_order/train/a/x.json").write_text("{")
-    command = [sys.executable, "data/assr/prepare.py", "--root", root, "--cache_dir", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = python("data/assr/prepare.py", "--root", root, "--cache_dir", tmp_path)
     assert done.returncode == 1 and "a/x.json" in done.stderr and "Traceback" not in done.stderr
     assert "test        4 photographs" in done.stdout
 
@@ -183,10 +181,10 @@ def test_caches_that_nothing_uses_are_listed_and_removed(root, tmp_path):
     assert found[new.directory].used_by == (str(root),)
     assert "has changed" in found[old.directory].why_not
     assert "cut off" in found[str(cut_off)].why_not
-    command = [sys.executable, "data/caches.py", "--cache_dir", tmp_path / "cache"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = ("data/caches.py", "--cache_dir", tmp_path / "cache")
+    listed = output_of(*command)
     assert all(path in listed for path in found) and os.path.isdir(old.directory)
-    subprocess.run([*command, "--remove"], capture_output=True, check=True)
+    output_of(*command, "--remove")
     assert [os.fspath(cache.path) for cache in caches(tmp_path / "cache")] == [new.directory]
     shutil.rmtree(root)
     (cache,) = caches(tmp_path / "cache")
@@ -199,11 +197,7 @@ def test_no_message_depends_on_the_terminals_encoding(tmp_path, encoding):
     assr_tree.write_split(root, "train", {"é": assr_tree.IMAGES["one"]})
     assr_tree.write_split(root, "test", {"щ": assr_tree.IMAGES["one"]})
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "gt/train/é.png")
-    command = [sys.executable, "data/assr/prepare.py", "--root", root]
-    done = subprocess.run(
-        [*command, "--cache_dir", tmp_path / "щ"],
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-        capture_output=True,
-    )
-    assert done.returncode == 1 and b"(9, 9)" in done.stderr, done.stderr
-    assert b"test        1 photographs" in done.stdout and b"Traceback" not in done.stderr
+    command = ("data/assr/prepare.py", "--root", root, "--cache_dir", tmp_path / "щ")
+    done = python(*command, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1 and "(9, 9)" in done.stderr, done.stderr
+    assert "test        1 photographs" in done.stdout and "Traceback" not in done.stderr

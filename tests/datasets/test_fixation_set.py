@@ -138,11 +138,8 @@ def test_damage_in_the_last_photograph_leaves_nothing(refused, tmp_path):
 
 
 def test_objects_that_cannot_be_used_are_left_out_and_told(command, tmp_path, capsys):
-    file = tmp_path / "objects/obj_seg_data_train.json"
-    entries = json.loads(file.read_text())
-    assert entries[0]["img"] == "one"
-    entries[0]["object_data"][0]["bbox"] = [5, 5, 2]
-    file.write_text(json.dumps(entries))
+    with assr_tree.edited_objects(tmp_path / "objects", "one") as things:
+        things[0]["bbox"] = [5, 5, 2]
     root = command("--protocol", "first")
     assert re.search(
         r"1 objects .*obj_seg_data_train\.json, record one: .*bbox", capsys.readouterr().out
@@ -156,12 +153,10 @@ def test_objects_that_cannot_be_used_are_left_out_and_told(command, tmp_path, ca
 
 
 def test_a_set_of_unusable_objects_is_refused(refused, tmp_path):
-    file = tmp_path / "objects/obj_seg_data_train.json"
-    entries = json.loads(file.read_text())
-    for entry in entries:
-        for one in entry["object_data"]:
-            one["bbox"] = [5, 5, 2]
-    file.write_text(json.dumps(entries))
+    for image_id in assr_tree.IMAGES:
+        with assr_tree.edited_objects(tmp_path / "objects", image_id) as things:
+            for one in things:
+                one["bbox"] = [5, 5, 2]
     assert re.search(r"8 of 8 objects.*obj_seg_data_train\.json", refused("--protocol", "first"))
 
 

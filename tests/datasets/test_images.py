@@ -1,20 +1,13 @@
 """One reader for photographs and maps: 16 bits, floats, and what is too large."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from sor_jax.datasets.images import decode_grey, decode_image
+from tests.pictures import encoded
 
 LEVELS = np.array([[0, 153, 178], [204, 229, 255]])
-
-
-def encoded(pixels, kind):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import collections
 import copy
 import functools
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from tests.convert.test_hostile import attacks
 from tests.datasets import assr_tree, graded_tree
 from tests.datasets.damaged import is_refused
 from tests.datasets.graded_tree import CROWD, PHOTOGRAPHS, write_irsr, write_sifr
+from tests.processes import output_of
 
 WRITERS = {"irsr": write_irsr, "sifr": write_sifr}
 CONTENT = {"irsr": graded_tree.irsr_content, "sifr": graded_tree.sifr_content}
@@ -255,16 +254,9 @@ def test_a_hundred_damaged_pickles_end_in_an_error_or_a_record(tmp_path):
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_look_at_a_data_set_knows_it(tmp_path, name):
     WRITERS[name](tmp_path / name, "train", PHOTOGRAPHS | CROWD)
-    command = [sys.executable, "data/check.py", tmp_path / name, "--out", tmp_path / "out"]
-    done = subprocess.run(
-        [*map(str, command), "--cache_dir", str(tmp_path / "cache")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    folders = ("--out", tmp_path / "out", "--cache_dir", tmp_path / "cache")
     spread = "1 with 1, 1 with 2, 1 with 7" + (", 1 with 9" if name == "sifr" else "")
-    assert spread in done.stdout
+    assert spread in output_of("data/check.py", tmp_path / name, *folders)
 
 
 @pytest.mark.parametrize("name", WRITERS)

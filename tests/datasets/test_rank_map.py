@@ -1,13 +1,12 @@
 """A rank map is held against masks and ranks: what passes, and what the others look like."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from sor_jax.datasets.images import decode_grey
 from sor_jax.datasets.rank_map import check_rank_map, levels_of
+from tests.pictures import encoded
 
 HW = (120, 160)
 RANKS = np.float32([0.9, 1.0, 0.8, 0.0])
@@ -43,12 +42,6 @@ def resized():
     return np.asarray(small.resize((160, 120), Image.Resampling.BILINEAR))
 
 
-def jpeg():
-    file = io.BytesIO()
-    Image.fromarray(right()).save(file, "JPEG", quality=95)
-    return decode_grey(file.getvalue())
-
-
 def covered():
     grey = right()
     grey[masks()[3]] = 0  # the object without a rank covers
@@ -63,7 +56,7 @@ PASS = {
     "scaled": resized(),
     "moved by a pixel": np.roll(right(), 1, axis=1),
     "rounded instead of cut": (right() + np.isin(right(), (229, 178))).astype(np.uint8),
-    "JPEG": jpeg(),
+    "JPEG": decode_grey(encoded(right(), "JPEG", quality=95)),
 }
 
 

@@ -1,6 +1,5 @@
 """Decoding: EXIF, colour modes, ranks, masks, and what broken bytes say."""
 
-import io
 import json
 
 import numpy as np
@@ -9,15 +8,9 @@ from PIL import Image
 
 from sor_jax.datasets import images, masks, record
 from tests.datasets import assr_tree
-from tests.inputs.fakes import encode
+from tests.pictures import encode, encoded
 
 HW = (16, 24)
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def example(**changes):
@@ -26,8 +19,8 @@ def example(**changes):
     segmentations = [assr_tree.polygon(boxes[0]), assr_tree.rle(boxes[1], HW)]
     return {
         "image_id": b"photo",
-        "image": png(np.full((*HW, 3), 50, np.uint8)),
-        "grey": png(np.zeros(HW, np.uint8)),
+        "image": encoded(np.full((*HW, 3), 50, np.uint8)),
+        "grey": encoded(np.zeros(HW, np.uint8)),
         "objects": {
             "bbox": [np.float32(box) for box in boxes],
             "rank_order": [np.float32(0.9), np.float32(1.0)],
@@ -99,18 +92,16 @@ def test_the_exif_tag_turns_the_photograph(orientation):
     }[orientation]
     exif = Image.Exif()
     exif[274] = orientation
-    encoded = assr_tree.jpeg(np.ascontiguousarray(stored), exif=exif, quality=95, subsampling=0)
-    got = images.decode_image(encoded)
+    picture = np.ascontiguousarray(stored)
+    got = images.decode_image(assr_tree.jpeg(picture, exif=exif, quality=95, subsampling=0))
     assert got.shape == upright.shape
     assert np.abs(got.astype(int) - upright).mean() < 3
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_any_colour_mode_becomes_rgb(mode):
-    file = io.BytesIO()
     image = Image.fromarray(np.full((*HW, 3), 255, np.uint8)).convert(mode)
-    image.save(file, "TIFF" if mode == "CMYK" else "PNG")
-    got = images.decode_image(file.getvalue())
+    got = images.decode_image(encoded(image, "TIFF" if mode == "CMYK" else "PNG"))
     assert got.shape == (*HW, 3)
     assert (got == 255).all()
 
@@ -120,7 +111,7 @@ def test_any_colour_mode_becomes_rgb(mode):
     [
         ("image", b"no image", "cannot identify"),
         ("image", assr_tree.jpeg(assr_tree.photograph("x"))[:900], "truncated"),
-        ("grey", png(np.zeros((5, 5), np.uint8)), r"\(5, 5\)"),
+        ("grey", encoded(np.zeros((5, 5), np.uint8)), r"\(5, 5\)"),
         ("objects", {"bbox": [], "rank_order": []}, "segmentation"),
         (
             "objects",

@@ -10,7 +10,7 @@ from flax.core import FrozenDict
 
 from sor_jax import build
 from sor_jax.structures import NO_RANK, Batch, Boxes
-from tests.small import made_up_batch, small_network
+from tests.small import made_up_batch, small_network, without_objects
 
 NAMES = ["fcos_class", "fcos_box", "fcos_centerness", "mask", "mask_iou", "rank"]
 
@@ -95,10 +95,7 @@ def test_fillers_do_not_count():
 def test_images_without_objects_train_and_nothing_is_nan():
     _, run, step = compiled()
     batch = made_up_batch()
-    none = batch.replace(
-        gt=batch.gt.replace(boxes=Boxes(batch.gt.boxes.xyxy, jnp.zeros_like(batch.gt.boxes.valid)))
-    )
-    (_, scalars), grads = run(none)
+    (_, scalars), grads = run(without_objects(batch))
     assert scalars["loss/fcos_class"] > 0
     for name in NAMES[1:]:
         assert scalars[f"loss/{name}"] == 0

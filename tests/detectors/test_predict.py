@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sor_jax import build
-from sor_jax.structures import NO_RANK, Boxes
-from tests.small import made_up_batch, small_network
+from sor_jax.structures import NO_RANK
+from tests.small import made_up_batch, small_network, without_objects
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,7 @@ def test_one_compile_whatever_the_images_hold(predict):
     before = predict.cache_size()
     batch = made_up_batch(seed=5, images=4)
     predict(batch)
-    none = jnp.zeros_like(batch.gt.boxes.valid)
-    predict(batch.replace(gt=batch.gt.replace(boxes=Boxes(batch.gt.boxes.xyxy, none))))
+    predict(without_objects(batch))
     predict(batch.replace(image=jnp.zeros_like(batch.image)))
     assert predict.cache_size() == before + 1
 

@@ -1,6 +1,5 @@
 """Photographs of every kind become u8[H, W, 3]; those that cannot be read say why."""
 
-import io
 import struct
 import zlib
 
@@ -9,14 +8,9 @@ import pytest
 from PIL import Image
 
 from sor_jax.photograph import read_photograph
+from tests.pictures import encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
-
-
-def encoded(image, kind="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def test_a_path_bytes_an_image_and_an_array_are_the_same(tmp_path):

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -21,6 +19,7 @@ from sor_jax.distributed.sharding import make_mesh, make_predict
 from sor_jax.evaluation.loop import Seen, in_photograph
 from sor_jax.inputs.pad import pad_image
 from tests.door.models import CARD, exported, photograph
+from tests.processes import output_of
 from tests.small import small_network
 
 
@@ -158,11 +157,7 @@ sor_jax.load({exported()!r})(np.zeros((40, 60, 3), np.uint8))
 unneeded = {{"tensorflow_datasets", "grain", "orbax", "tensorstore", "tensorboardX", "configs"}}
 print(sorted(slow | unneeded & set(sys.modules)))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert output_of("-c", program).strip() == "[]"
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.json", "card.json"])

@@ -8,13 +8,13 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.record import Record
 from sor_jax.evaluation.loop import Seen, evaluate, in_photograph
 from sor_jax.metrics.scoreboard import table
 from sor_jax.structures import Boxes, Detections
+from tests.inputs.fakes import made_up_record
+from tests.pictures import mask_of
 
 KEYS = [
     *("mae", "sor", "images_used", "images", "sor_multi", "multi_images"),
@@ -27,22 +27,12 @@ INPUT = (32, 48)
 
 
 def make_record(image_id="one", *, hw=(28, 40), boxes=BOXES, values=VALUES):
-    masks = np.zeros((len(boxes), *hw), bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[y0:y1, x0:x1] = True
     grey = np.zeros(hw, np.uint8)
-    for mask, value in zip(masks, values, strict=True):
+    for box, value in zip(boxes, values, strict=True):
         if value > 0.5:
-            grey[mask] = int(255 * value)
-    return Record(
-        image_id=image_id,
-        image=np.random.default_rng(0).integers(0, 256, (*hw, 3), np.uint8),
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        masks=[coco_mask.encode(np.asfortranarray(mask.view(np.uint8))) for mask in masks],
-        polygons=[[]] * len(boxes),
-        rank_order=np.array(values, np.float32),
-        grey=grey,
-    )
+            grey[mask_of(box, hw)] = int(255 * value)
+    record = made_up_record(hw=hw, boxes=boxes, values=values)
+    return dataclasses.replace(record, image_id=image_id, grey=grey)
 
 
 def make_batch(records, *, size=None, input_hw=INPUT):

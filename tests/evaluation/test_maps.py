@@ -1,8 +1,6 @@
 """Grey maps of other methods: made from the ground truth, all black, of any kind, or broken."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +8,8 @@ from PIL import Image
 
 from sor_jax.evaluation.maps import evaluate_maps
 from tests.inputs.fakes import made_up_record
-from tests.test_eval_script import REPOSITORY, write_photographs
+from tests.processes import output_of
+from tests.test_eval_script import write_photographs
 
 GREYS = (255, 229, 204, 178)
 BOXES = ((1, 1, 9, 9), (10, 2, 20, 12), (21, 3, 31, 15), (3, 13, 12, 23))
@@ -235,18 +234,10 @@ def test_the_script_scores_maps_without_jax(tmp_path):
     )
     flags = [f"--maps={tmp_path}/maps", f"--config.data.root={tmp_path}/data", "--kind=continuous"]
     flags += [f"--config.data.cache_dir={tmp_path}/cache", f"--out={tmp_path}/out"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *flags],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"missing: {tmp_path}/maps/p2.png" in done.stdout
-    assert "1 missing" in done.stdout
-    assert "SOR 1.000 (2 images)" in done.stdout
-    assert done.stdout.endswith("False\n")
+    said = output_of("-c", program, *flags)
+    for what in (f"missing: {tmp_path}/maps/p2.png", "1 missing", "SOR 1.000 (2 images)"):
+        assert what in said
+    assert said.endswith("False\n")
     assert (tmp_path / "out/metrics.json").is_file()
 
 

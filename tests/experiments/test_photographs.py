@@ -5,7 +5,6 @@ import json
 import jax
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from experiments.photographs import folds, kinds, ways
 from experiments.photographs.report import write_report
@@ -13,11 +12,12 @@ from experiments.photographs.scores import Row, bootstrap, markdown
 from experiments.tables.branches import Schedule
 from experiments.tables.regions import Regions, Scene
 from sor_jax.checkpoints.weights import save_variables
-from sor_jax.datasets.record import Record
 from sor_jax.evaluation.checkpoint import evaluate_variables
 from sor_jax.evaluation.truth import truth_of
 from sor_jax.metrics.scoreboard import Prediction
 from tests.datasets import assr_tree
+from tests.inputs.fakes import made_up_record
+from tests.pictures import encode, mask_of
 from tests.small import made_up_batch, small_network
 
 HW = (40, 60)
@@ -25,29 +25,13 @@ HW = (40, 60)
 OBJECTS = [((0, 0, 6, 6), 0.8), ((2, 20, 26, 40), 1.0), ((26, 14, 36, 26), 0.9)]
 
 
-def rle(box):
-    mask = np.zeros(HW, np.uint8)
-    x0, y0, x1, y1 = box
-    mask[y0:y1, x0:x1] = 1
-    return coco_mask.encode(np.asfortranarray(mask))
-
-
 def record(values=tuple(value for _, value in OBJECTS)):
-    boxes = [box for box, _ in OBJECTS]
-    return Record(
-        image_id="a",
-        image=np.zeros((*HW, 3), np.uint8),
-        boxes=np.array(boxes, np.float32),
-        masks=[rle(box) for box in boxes],
-        polygons=[[] for _ in boxes],
-        rank_order=np.array(values, np.float32),
-        grey=np.zeros(HW, np.uint8),
-    )
+    return made_up_record(hw=HW, boxes=[box for box, _ in OBJECTS], values=values)
 
 
 def detections(boxes, ranks):
-    encoded = [rle(box) for box in boxes]
-    masks = np.array([coco_mask.decode(e) for e in encoded], bool).reshape(-1, *HW)
+    masks = np.array([mask_of(box, HW) for box in boxes], bool).reshape(-1, *HW)
+    encoded = [encode(mask) for mask in masks]
     ones, index = np.ones(len(boxes)), np.arange(len(boxes))
     boxes = np.array(boxes, float).reshape(-1, 4)
     return Prediction(boxes, ones, ones, encoded, index, masks, np.array(ranks, int))
@@ -94,7 +78,7 @@ def test_a_row_tells_order_and_masks_apart(ranks, sor):
     assert result["sor_multi"] == pytest.approx(sor)
     assert (result["matched"], result["shown"], result["mean_iou"]) == (1.0, 1.0, 1.0)
     assert result["interval"] == pytest.approx([sor, sor])
-    assert row.examples[0][0].image_id == "a"
+    assert row.examples[0][0].image_id == "made_up_0"
     line = markdown({"model": result}).splitlines()[-1]
     assert line.startswith(f"| model | {sor:.3f} | {sor:.2f} to {sor:.2f} | 1 | 100 % |")
 

@@ -1,10 +1,6 @@
 """Speed experiments: the plan, the page and the plot, and the command as a user starts it."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,8 +9,7 @@ from PIL import Image
 from experiments.plots import write_figure
 from experiments.scaling.plan import Point, points, with_efficiency
 from experiments.scaling.report import DEVICES, ONE_DEVICE, SIMULATED, markdown, plot, short_error
-
-REPOSITORY = pathlib.Path(__file__).parents[2]
+from tests.processes import python
 
 
 def test_weak_scaling_keeps_the_batch_a_device_and_strong_the_whole():
@@ -94,12 +89,8 @@ def get_config():
 
 def scaling(folder, *flags, status=0):
     (folder / "small.py").write_text(CONFIG.format(cache=str(folder / "cache")))
-    command = [sys.executable, "-m", "experiments.scaling", f"--config={folder}/small.py"]
-    command += [f"--out={folder}", *flags]
-    environment = os.environ | {"XLA_FLAGS": ""}
-    ended = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=1200
-    )
+    flags = [f"--config={folder}/small.py", f"--out={folder}", *flags]
+    ended = python("-m", "experiments.scaling", *flags, timeout=1200, XLA_FLAGS="")
     assert ended.returncode == status, ended.stdout + ended.stderr
     return ended.stdout
 

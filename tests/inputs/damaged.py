@@ -1,24 +1,17 @@
 """Stored records, a hundred of them damaged in ways that can be told."""
 
-import io
 import json
 import struct
 import zlib
 
 import numpy as np
-from PIL import Image
 
 from sor_jax.datasets.record import decode_record
 from tests.datasets import assr_tree
+from tests.pictures import encoded
 
 HW = (24, 32)
 BOXES = ((2, 3, 12, 20), (15, 4, 30, 22))
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def good(name):
@@ -27,7 +20,7 @@ def good(name):
     return {
         "image_id": name.encode(),
         "image": assr_tree.jpeg(rng.integers(0, 256, (*HW, 3), np.uint8)),
-        "grey": png(np.zeros(HW, np.uint8)),
+        "grey": encoded(np.zeros(HW, np.uint8)),
         "objects": {
             "bbox": [np.float32(box) for box in BOXES],
             "rank_order": [np.float32(1.0), np.float32(0.9)],
@@ -98,7 +91,7 @@ KINDS = {
     "photograph is a bomb": _set("image", _bomb),
     "map cut": _cut("grey"),
     "map of another size": _set(
-        "grey", lambda rng: png(np.zeros((9, rng.integers(1, 9)), np.uint8))
+        "grey", lambda rng: encoded(np.zeros((9, rng.integers(1, 9)), np.uint8))
     ),
     "RLE of another size": _objects(
         "segmentation",

@@ -1,13 +1,9 @@
 """Records that are made up, in a source that worker processes can import."""
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.record import Record
-
-
-def encode(mask):
-    return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+from tests.pictures import encode
 
 
 def made_up_record(

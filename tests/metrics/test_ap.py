@@ -2,29 +2,24 @@
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from sor_jax.metrics.ap import AveragePrecision, Detected, Objects
+from tests.pictures import encode, mask_of
 
 HW = (40, 50)
 
 
-def encode(boxes):
-    masks = []
-    for x0, y0, x1, y1 in np.asarray(boxes, int).reshape(-1, 4):
-        mask = np.zeros(HW, np.uint8, order="F")
-        mask[y0:y1, x0:x1] = 1
-        masks.append(coco_mask.encode(mask))
-    return masks
+def rles(boxes):
+    return [encode(mask_of(box, HW)) for box in np.asarray(boxes, int).reshape(-1, 4)]
 
 
 def objects(boxes):
-    return Objects(np.asarray(boxes, float).reshape(-1, 4), encode(boxes))
+    return Objects(np.asarray(boxes, float).reshape(-1, 4), rles(boxes))
 
 
 def found(boxes, score, mask_score=None, masks=None):
     mask_score = score if mask_score is None else mask_score
-    masks = encode(boxes if masks is None else masks)
+    masks = rles(boxes if masks is None else masks)
     return Detected(np.asarray(boxes, float).reshape(-1, 4), masks, score, mask_score)
 
 

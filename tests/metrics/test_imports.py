@@ -1,10 +1,9 @@
 """Metrics are numpy: importing them must not start jax."""
 
 import pathlib
-import subprocess
-import sys
 
 import sor_jax.metrics
+from tests.processes import output_of
 
 
 def test_metrics_import_without_jax():
@@ -14,12 +13,4 @@ def test_metrics_import_without_jax():
     program = (
         f"import sys, {', '.join(names)}; print([m for m in ('jax', 'flax') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder.parents[1],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert output_of("-c", program).strip() == "[]"

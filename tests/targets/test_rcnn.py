@@ -8,22 +8,12 @@ import numpy as np
 import pytest
 
 from sor_jax.ops.anchors import anchors
-from sor_jax.structures import Boxes, Proposals
 from sor_jax.targets.rcnn import anchor_targets, region_targets
 from tests import naive
+from tests.targets.test_rois import boxes_of, proposals_of
 
 ANCHORS = anchors((96, 128), (8, 16, 32), (16, 32, 64)).xyxy
 ANCHOR_TARGETS = jax.jit(anchor_targets)
-
-
-def boxes_of(xyxy, valid=None):
-    xyxy = jnp.asarray(xyxy, jnp.float32).reshape(-1, 4)
-    return Boxes(xyxy, jnp.ones(len(xyxy), bool) if valid is None else jnp.asarray(valid))
-
-
-def proposals_of(xyxy, valid=None):
-    boxes = boxes_of(xyxy, valid)
-    return Proposals(boxes, jnp.ones(len(boxes.valid)))
 
 
 def offset(box, source, weights):

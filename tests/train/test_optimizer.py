@@ -62,12 +62,19 @@ def torch_sgd(params, gradients, *, momentum, decay, decayed):
 
 
 def run(optimizer, params, gradients):
+    """{name: value} after steps of an optimizer, the names and shapes of random_steps."""
+    params, gradients = nested(params), map(nested, gradients)
     params = jax.tree.map(jnp.asarray, params)
     state = optimizer.init(params)
     for step in gradients:
         updates, state = optimizer.update(jax.tree.map(jnp.asarray, step), state, params)
         params = optax.apply_updates(params, updates)
-    return params
+    return {**params["conv"], **params["norm1"]}
+
+
+def assert_close(got, expected):
+    for name, value in got.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
 
 
 def random_steps(seed=0):
@@ -93,9 +100,7 @@ def test_sgd_is_torchs():
     decayed = {"kernel": True, "scale": False, "bias": False}
     expected = torch_sgd(params, gradients, momentum=0.9, decay=0.3, decayed=decayed)
     optimizer = make_optimizer("sgd", schedule, momentum=0.9, weight_decay=0.3)
-    got = run(optimizer, nested(params), [nested(step) for step in gradients])
-    for name, value in {**got["conv"], **got["norm1"]}.items():
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
+    assert_close(run(optimizer, params, gradients), expected)
 
 
 def test_clipping_scales_all_gradients_by_one_factor():
@@ -109,16 +114,13 @@ def test_clipping_scales_all_gradients_by_one_factor():
     decayed = dict.fromkeys(params, False)
     expected = torch_sgd(params, clipped, momentum=0.9, decay=0, decayed=decayed)
     optimizer = make_optimizer("sgd", schedule, weight_decay=0, clip_norm=clip)
-    got = run(optimizer, nested(params), [nested(step) for step in gradients])
-    for name, value in {**got["conv"], **got["norm1"]}.items():
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
+    assert_close(run(optimizer, params, gradients), expected)
 
 
 def test_adamw_first_step_by_hand():
     params, gradients = random_steps(2)
     optimizer = make_optimizer("adamw", schedule, weight_decay=0.5)
-    got = run(optimizer, nested(params), [nested(gradients[0])])
-    for name, value in {**got["conv"], **got["norm1"]}.items():
+    for name, value in run(optimizer, params, gradients[:1]).items():
         # After one step both moments are unbiased: g / |g|; the decay is apart from it.
         step = np.sign(gradients[0][name]) + (0.5 * params[name] if name == "kernel" else 0)
         np.testing.assert_allclose(value, params[name] - RATES[0] * step, rtol=1e-4, atol=1e-5)

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ from PIL import Image
 
 import sor_jax
 from tests.door.models import exported, photograph
+from tests.pictures import encoded
 from tests.web.conftest import downloaded
 
 SCREENSHOT = os.environ.get("SOR_SCREENSHOT")
@@ -68,16 +68,10 @@ def upload(page, tmp_path):
     return put
 
 
-def png(image):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
-
-
 def test_a_photograph_is_ranked_and_its_files_come_down(page, upload, ranker):
     image = photograph(0, (200, 300))
     expected = ranker(image)
-    upload("p.png", png(image))
+    upload("p.png", encoded(image))
     page.wait_for_selector("table.ranks")
     rows = page.locator("table.ranks tr").all_inner_texts()[1:]
     assert [int(row.split()[0]) for row in rows] == expected.ranks
@@ -104,7 +98,7 @@ def test_a_photograph_is_ranked_and_its_files_come_down(page, upload, ranker):
 
 def test_objects_are_toggled_and_the_aspect_is_chosen(page, upload, ranker):
     image = photograph(1, (200, 300))
-    upload("p.png", png(image))
+    upload("p.png", encoded(image))
     page.wait_for_selector("#crop img")
     boxes = page.locator("#shown input[type=checkbox]")
     count = len(ranker(image))
@@ -130,7 +124,7 @@ def test_an_example_is_ranked(page):
 
 
 def test_a_damaged_file_shows_the_message_and_no_stack(page, upload):
-    upload("broken.png", png(photograph(0))[:200])
+    upload("broken.png", encoded(photograph(0))[:200])
     message = page.wait_for_selector(".toast-body.error, .toast-wrap .error").inner_text()
     assert "broken.png" in message
     assert "Traceback" not in page.content()
@@ -138,7 +132,7 @@ def test_a_damaged_file_shows_the_message_and_no_stack(page, upload):
 
 def test_too_many_pixels_show_the_message(page, upload, monkeypatch):
     monkeypatch.setattr("sor_jax.web.show.MOST_PIXELS", 1000)
-    upload("large.png", png(photograph(0)))
+    upload("large.png", encoded(photograph(0)))
     message = page.wait_for_selector(".toast-body.error, .toast-wrap .error").inner_text()
     assert "large.png has 120x90 pixels" in message
 

@@ -1,14 +1,11 @@
 """python -m experiments.tables as a user starts it, on models of a few steps."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-REPOSITORY = pathlib.Path(__file__).parents[3]
+from tests.processes import output_of
+
 SMALL = {
     "train.steps": 2,
     "train.batch_size": 2,
@@ -27,20 +24,10 @@ SMALL = {
 
 
 def reproduce(folder, *words):
-    command = [sys.executable, "-m", "experiments.tables", *words]
-    command += [f"--workdir={folder}/runs", f"--out={folder}/results"]
-    command += [f"--config.{name}={value}" for name, value in SMALL.items()]
-    command += [f"--config.data.cache_dir={folder}/cache"]
-    ended = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env=os.environ | {"XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    flags = [f"--workdir={folder}/runs", f"--out={folder}/results"]
+    flags += [f"--config.{name}={value}" for name, value in SMALL.items()]
+    flags += [f"--config.data.cache_dir={folder}/cache"]
+    return output_of("-m", "experiments.tables", *words, *flags, timeout=1800, XLA_FLAGS="")
 
 
 def test_a_dry_run_of_branches_says_what_would_be_done(tmp_path):
