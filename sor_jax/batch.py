@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from sor_jax.jobs import Job
@@ -67,7 +67,7 @@ def rank_all(
             elif len(jobs) == 1:
                 tell(f"{ranking!r}\n{_written(job, kinds, crop)}".rstrip(), sys.stdout)
 
-        waiting = deque()
+        waiting: deque[tuple] = deque()
         for batch in _batches(_read_ahead(readers, jobs), ranker.batch_size):
             for job, ranking, error in _rank_batch(ranker, batch):
                 write = None if error else writers.submit(save, ranking, job, kinds, crop)
@@ -152,7 +152,7 @@ def _read_ahead(pool: ThreadPoolExecutor, jobs: Sequence[Job]) -> Iterator[tuple
         except (OSError, ValueError) as error:
             return job, None, error
 
-    ahead = deque()
+    ahead: deque[Future[tuple]] = deque()
     for job in jobs:
         ahead.append(pool.submit(read, job))
         if len(ahead) > AHEAD:

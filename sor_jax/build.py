@@ -87,16 +87,16 @@ def compute_dtype(name: str) -> jnp.dtype:
 
 def _build_backbone(config, dtype) -> nn.Module:
     model = config.model
-    bodies = {**VOVNETS, **EFFICIENTNET_LITES, **RESNETS}
-    spec = bodies[_one_of(model.backbone, bodies, "config.model.backbone")]
+    bodies = (*VOVNETS, *EFFICIENTNET_LITES, *RESNETS)
+    name = _one_of(model.backbone, bodies, "config.model.backbone")
     options = {"norm": model.norm, "remat": config.train.remat, "dtype": dtype}
-    if model.backbone in VOVNETS:
-        return VoVNet(spec, **options)
-    if model.backbone in EFFICIENTNET_LITES:
-        return EfficientNetLite(spec, **options)
+    if name in VOVNETS:
+        return VoVNet(VOVNETS[name], **options)
+    if name in EFFICIENTNET_LITES:
+        return EfficientNetLite(EFFICIENTNET_LITES[name], **options)
     # Stages are fixed as they were loaded, not as they happen to start.
     frozen_stages = model.frozen_stages if model.norm == "frozen_bn" else 0
-    return ResNet(spec, frozen_stages=frozen_stages, **options)
+    return ResNet(RESNETS[name], frozen_stages=frozen_stages, **options)
 
 
 def init_variables(model: Segmenter, rng: jax.Array) -> dict:

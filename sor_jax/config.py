@@ -1,6 +1,8 @@
 """What a config must hold, checked before anything starts; and the names that fields had before."""
 
+import functools
 import math
+import operator
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,7 +109,7 @@ def read_saved(path: pathlib.Path) -> dict[str, Any]:
 
 def flatten(tree: Mapping, *, separator: str = ".") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             inner = flatten(value, separator=separator)
@@ -119,7 +121,7 @@ def flatten(tree: Mapping, *, separator: str = ".") -> dict[str, Any]:
 
 def unflatten(flat: Mapping[str, Any], *, separator: str = ".") -> dict[str, Any]:
     """{"a.b": 1} -> {"a": {"b": 1}}."""
-    tree = {}
+    tree: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, last = name.split(separator)
         inner = tree
@@ -167,7 +169,7 @@ def _of_names(fields: dict[str, Any]) -> Iterator[Rule]:
 
     metrics = list(Scoreboard().result())
     for name, choices in _CHOICES.items():
-        yield (name,), lambda x, some=choices: x in some, f"one of {_names(choices)}"
+        yield (name,), functools.partial(operator.contains, choices), f"one of {_names(choices)}"
     yield (
         ("eval.best_metric",),
         lambda x: not x or x in metrics,

@@ -28,7 +28,7 @@ def parse_aspect(aspect: str | float | tuple[float, float]) -> float:
 
 
 def best_window(
-    masks: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray] | np.ndarray,
     ranks: Sequence[int],
     aspect: float,
     hw: tuple[int, int],

@@ -134,4 +134,4 @@ def write_png(path: pathlib.Path, picture: np.ndarray | Image.Image) -> None:
 def write_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays as npz, see `whole`."""
     with whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)

@@ -1,6 +1,7 @@
 """Which photographs are ranked, and where their results go."""
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import re
@@ -14,7 +15,8 @@ _OURS = re.compile(r"\.(ranked|map|crop-[0-9.]+x[0-9.]+)\.\w+$")
 _OUR_FOLDERS = (".masks", ".cutouts")
 
 
-class Shard(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Shard:
     """The index-th (from 1) of `count` parts of a list."""
 
     index: int

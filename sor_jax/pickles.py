@@ -102,6 +102,7 @@ def _plain(value, known: dict, where: str):
         raise UnreadableError(f"{where}: holds a {type(value).__name__}; expected numbers and text")
     if id(value) not in known:
         known[id(value)] = None
+        made: dict | list
         if isinstance(value, dict):
             made = {_plain(k, known, where): _plain(v, known, where) for k, v in value.items()}
         else:

@@ -149,7 +149,7 @@ class Ranker:
         padded = self._on_canvas(images)
         detections = self._run(padded)
         return [
-            paste(detections, slot, padded.valid_hw[slot], image.shape[:2])
+            paste(detections, slot, np.asarray(padded.valid_hw[slot]), image.shape[:2])
             for slot, image in enumerate(images)
         ]
 
@@ -163,7 +163,10 @@ class Ranker:
 
         padded = [pad_image(image, canvas_hw=self.canvas_hw) for image in images]
         padded += [empty_image(canvas_hw=self.canvas_hw)] * (self.batch_size - len(images))
-        return Images(**{name: np.stack([one[name] for one in padded]) for name in padded[0]})
+        stacked: dict[str, Any] = {
+            name: np.stack([one[name] for one in padded]) for name in padded[0]
+        }
+        return Images(**stacked)
 
     def _run(self, images: "Images"):
         import jax

@@ -115,8 +115,9 @@ class Ranking:
             photograph, but for one under 360 pixels, which is drawn 360 high.
         """
         height = min(height, max(self.image.shape[0], 360))
-        how = {"height": height, "tint": tint, "num_ranks": self.num_ranks}
-        return ranked_overlay(self.image, self.masks, self.ranks, **how)
+        return ranked_overlay(
+            self.image, self.masks, self.ranks, height=height, tint=tint, num_ranks=self.num_ranks
+        )
 
     def rank_map(self) -> np.ndarray:
         """u8[H, W]: 255 229 204 178 153 where the objects of ranks 1..5 are, 0 elsewhere.
@@ -222,11 +223,12 @@ def ranking_of(
         rank = num_ranks - int(found.rank_class[index])
         if not 1 <= rank <= top:
             continue
+        x0, y0, x1, y1 = found.xyxy[index]
         thing = Thing(
             rank=rank,
             score=float(found.score[index]),
             rank_probabilities=tuple(float(p) for p in found.rank_prob[index][::-1]),
-            box=tuple(float(side) for side in found.xyxy[index]),
+            box=(float(x0), float(y0), float(x1), float(y1)),
             crop=paste_crop(found.mask_prob[index], found.xyxy[index], found.photo_hw),
             image=image,
         )

@@ -32,7 +32,7 @@ def colour_of(rank: int, most: int = 99) -> tuple[int, int, int]:
 def ranked_overlay(
     image: np.ndarray,
     masks: np.ndarray,
-    ranks: Sequence[int],
+    ranks: Sequence[int] | np.ndarray,
     *,
     height: int = PANEL_HEIGHT,
     tint: bool = True,
@@ -61,7 +61,7 @@ def ranked_overlay(
     for rank, mask in shown:
         colour = colour_of(rank, num_ranks)
         if tint:
-            canvas[mask] = 0.5 * grey[mask] + 0.5 * np.float32(colour)
+            canvas[mask] = 0.5 * grey[mask] + 0.5 * np.array(colour, np.float32)
         canvas[_outline(mask, max(height // 180, 1))] = colour
         owner[mask] = rank
     picture = Image.fromarray(canvas.round().astype(np.uint8))

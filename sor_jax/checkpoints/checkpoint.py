@@ -121,9 +121,12 @@ class Checkpoints:
           data: the iterator over the same data.
 
         Raises:
+          FileNotFoundError: there is no checkpoint.
           ValueError: the checkpoint holds another state; what it lacks or has beside is named. A
             field that holds nothing may be missing, as in checkpoints of earlier versions.
         """
+        if self.last_step is None:
+            raise FileNotFoundError(f"{self._workdir / FOLDER} holds no checkpoint to restore")
         folder = self.folder(self.last_step)
         wanted, saved = _fields(abstract), saved_shapes(folder)
         _check_same_state(folder, saved, wanted)
@@ -141,8 +144,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Ends orbax's background threads."""
-        ignored = Exception if self._failed else ()  # `save` has raised it
-        with self._quiet, contextlib.suppress(ignored):
+        ignored = (Exception,) if self._failed else ()  # `save` has raised it
+        with self._quiet, contextlib.suppress(*ignored):
             self._orbax.close()
 
     def _check_space(self, state: Any) -> None:

@@ -54,7 +54,7 @@ def read_model(
     if is_exported(folder):
         exported = read_exported(folder)
         variables, config, card = exported.variables, exported.config, exported.card
-        refuse_a_start(folder, card.get("fresh"))
+        refuse_a_start(folder, card.get("fresh") or ())
     else:
         variables, config = read_trained(folder)
         card = {}
@@ -78,7 +78,7 @@ def read_trained(folder: str | os.PathLike) -> tuple[Any, Any]:
         workdir = workdir.parents[1]
     config = read_config(workdir)
     provenance = read_provenance(folder)
-    refuse_a_start(folder, provenance and provenance.fresh)
+    refuse_a_start(folder, provenance.fresh if provenance else ())
     config = with_normalisation(config, provenance)
     return trained_variables(config, folder), config
 
@@ -100,7 +100,7 @@ def start_variables(config):
     return init_variables(build_model(config), jax.random.key(config.seed))
 
 
-def refuse_a_start(folder: str | os.PathLike, fresh: Sequence[str] | None) -> None:
+def refuse_a_start(folder: str | os.PathLike, fresh: Sequence[str]) -> None:
     """Raises ValueError where weights lack parts, `fresh`, that only a training would give them."""
     if fresh:
         raise ValueError(

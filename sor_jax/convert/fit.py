@@ -115,11 +115,14 @@ def variables_to_torch(variables: Mapping, *, family: Family = CENTERMASK) -> di
         array = np.asarray(leaf, np.float32)
         if place := family.their_name(path):
             arrays[place.path] = np.ascontiguousarray(to_torch(array, place.layout))
-        elif array.ndim == 1 and family.their_name(f"{path}/0"):
-            for i, value in enumerate(array):
-                arrays[family.their_name(f"{path}/{i}").path] = value.reshape(1)
         else:
-            nameless.append(path)
+            count = array.size if array.ndim == 1 else 0
+            places = [family.their_name(f"{path}/{i}") for i in range(count)]
+            names = [place.path for place in places if place]
+            if names and len(names) == count:
+                arrays |= {name: value.reshape(1) for name, value in zip(names, array, strict=True)}
+            else:
+                nameless.append(path)
     if nameless:
         listed = "\n  ".join(nameless)
         raise ValueError(f"{family.name} has no name for these arrays:\n  {listed}")
@@ -153,7 +156,7 @@ def unsound(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     return found
 
 
-def _laid_out(arrays, family):
+def _laid_out(arrays: Mapping[str, np.ndarray], family: Family):
     """{path: _LaidOut} in our layouts, and entries of what has no place here."""
     laid_out, entries = {}, []
     elements: dict[str, dict[int, tuple[str, np.ndarray]]] = {}

@@ -70,7 +70,7 @@ def _prefixes(names) -> dict[str, Family]:
         ((sign, family) for family in FAMILIES for sign in family.signature),
         key=lambda pair: -len(pair[0]),  # "backbone.x" before "x"
     )
-    found = {}
+    found: dict[str, Family] = {}
     for name in names:
         for sign, family in signatures:
             if name == sign or name.endswith(f".{sign}"):

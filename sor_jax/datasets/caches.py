@@ -61,7 +61,8 @@ def _users(cls, path: pathlib.Path, cache_dir: pathlib.Path) -> tuple[tuple[str,
     known = about(path)
     if cls is Scenes:
         return ("drawn",), ""
-    used_by, changed = [], []
+    used_by: list[str] = []
+    changed: list[str] = []
     for root in known["roots"]:
         try:
             folder = cls.FOLDER(root, known["split"], **known["arguments"])

@@ -201,8 +201,9 @@ def _check_box(
     if not np.isfinite(numbers).all() or len(numbers) != 4:
         raise ValueError(f"{named}; expected {box_format} in pixels")
     box = np.asarray(BOX_FORMATS[box_format](np.asarray(numbers, float), photo_hw), np.float32)
-    is_off = extent is not None and not _agrees(box, extent, _DOES_NOT)
-    if is_off and (other := _other_format(numbers, extent, photo_hw)) is not None:
+    elsewhere = None if extent is None or _agrees(box, extent, _DOES_NOT) else extent
+    other = None if elsewhere is None else _other_format(numbers, elsewhere, photo_hw)
+    if other is not None:
         raise ValueError(
             f"{named}, which fits its mask as {other} but not as {box_format}, which is expected"
         )
@@ -214,10 +215,10 @@ def _check_box(
     height, width = photo_hw
     if min(x0, y0) < -SLACK or x1 > width + SLACK or y1 > height + SLACK:
         raise ValueError(f"{named}; it reaches out of the photograph of {width} x {height}")
-    if is_off and not _agrees(box, extent, _LEAST_IOU):
+    if elsewhere is not None and not _agrees(box, elsewhere, _LEAST_IOU):
         raise ValueError(
             f"{named} ({box_format}), but its mask lies in x0 y0 x1 y1 "
-            f"{[round(float(side), 1) for side in extent]}"
+            f"{[round(float(side), 1) for side in elsewhere]}"
         )
     return box
 

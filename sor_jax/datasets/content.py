@@ -41,14 +41,13 @@ def fingerprint(
         found = dict(zip(stale, digests, strict=True))
     total = hashlib.sha256(options.encode())
     for name, path in sorted(files.items()):
-        stat = stats[path]
-        digest = found.get(path) or (known[str(path)][4] if stat else MISSING)
+        digest = found.get(path) or (known[str(path)][4] if stats[path] else MISSING)
         total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogateescape"))
     now = time.time_ns()
     entries = {
-        str(path): [*stats[path], digest]
-        for path, digest in found.items()
-        if now - max(stats[path][1:3]) > _TOO_NEW
+        str(path): [*stat, found[path]]
+        for path, stat in stats.items()
+        if stat and path in found and now - max(stat[1:3]) > _TOO_NEW
     }
     if entries:
         with contextlib.suppress(OSError):  # a cache that can only be read

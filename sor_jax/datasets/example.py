@@ -108,8 +108,8 @@ def _rank_map(photograph: AnnotatedPhotograph, image_id: str, checked: Checked, 
         elif values.max(initial=0) > 0.5 and not pixels.any():
             raise ValueError("the rank map is all black, but there are ranked objects")
     except ValueError as error:
-        with Image.open(io.BytesIO(encoded)) as file:
-            hint = " (a palette image: its colours count)" if file.mode == "P" else ""
+        with Image.open(io.BytesIO(encoded)) as stored:
+            hint = " (a palette image: its colours count)" if stored.mode == "P" else ""
         raise ValueError(f"{photograph.grey}{hint}, record {image_id}: {error}") from error
     return encoded
 

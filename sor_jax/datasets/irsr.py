@@ -35,7 +35,9 @@ class IrsrFolder(Folder):
       num_ranks: of the model; all salient objects are ranked all the same, however many.
     """
 
-    NAME, SPLITS, MOST = "IRSR", ("train", "test"), MOST_OBJECTS
+    NAME = "IRSR"
+    SPLITS: tuple[str, ...] = ("train", "test")
+    MOST: float = MOST_OBJECTS
 
     def __init__(self, root: str | os.PathLike | None, split: str, num_ranks: int = NUM_RANKS):
         self.root, self.split = self._require(root, split), split

@@ -65,7 +65,8 @@ def rle_length(counts: str) -> int:
     The string holds numbers of 5 bits a character, low bits first, bit 6 = more follows; from the
     third on each is the difference to the one two before.
     """
-    runs, value, shift = [], 0, 0
+    runs: list[int] = []
+    value = shift = 0
     for char in counts.encode():
         bits = char - 48
         if not 0 <= bits < 64:

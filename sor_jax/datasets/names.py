@@ -130,7 +130,8 @@ def what_lies_there(path: pathlib.Path) -> str:
 def _listing(folder: pathlib.Path, changed: int) -> tuple[list[str], dict[str, list[str]]]:
     """The names in a folder, and those of each canonical stem."""
     del changed  # a folder is listed anew after a change
-    names, by_stem = sorted(file.name for file in folder.iterdir()), {}
+    names = sorted(file.name for file in folder.iterdir())
+    by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(canonical(pathlib.Path(name).stem), []).append(name)
     return names, by_stem

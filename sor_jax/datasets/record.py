@@ -101,12 +101,11 @@ def decode_record(example: dict, *, where: str, num_ranks: int = NUM_RANKS) -> R
     image_id = example["image_id"].decode()
     try:
         image = decode_image(example["image"])
-        has_map = example["grey"] != NO_GREY
-        grey = decode_grey(example["grey"]) if has_map else None
+        grey = None if example["grey"] == NO_GREY else decode_grey(example["grey"])
         objects = example["objects"]
         segmentations = [json.loads(text) for text in objects["segmentation"]]
         height, width = image.shape[:2]
-        if has_map and grey.shape != (height, width):
+        if grey is not None and grey.shape != (height, width):
             raise ValueError(f"grey map {grey.shape} (h, w), photograph {(height, width)}")
         hw = height, width
         masks = [None if one is None else to_rle(one, hw) for one in segmentations]

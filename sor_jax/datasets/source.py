@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -59,8 +60,10 @@ def open_source(
             "assr": {"rank_field": rank_field},
             "coco": {"rank_field": rank_field, "rank_values": rank_values},
         }
-        options = {"on_error": on_error, "num_ranks": num_ranks} | own.get(name, {})
-        builder = open_folder(FORMATS[name], root, split, cache_dir=cache_dir, **options)
+        options: dict[str, Any] = {"num_ranks": num_ranks, **own.get(name, {})}
+        builder = open_folder(
+            FORMATS[name], root, split, cache_dir=cache_dir, on_error=on_error, **options
+        )
     elif name == "scenes":
         if num_ranks != NUM_RANKS:
             raise ValueError(

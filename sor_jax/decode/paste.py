@@ -89,17 +89,17 @@ def paste(
     for name, values in said.items():
         if not np.isfinite(values[slot][kept]).all():
             raise FloatingPointError(f"a predicted {name} is not finite: {_BROKEN}")
-    xyxy = _boxes_in_photograph(detections.boxes.xyxy[slot][kept], valid_hw, photo_hw)
+    xyxy = _boxes_in_photograph(np.asarray(detections.boxes.xyxy[slot][kept]), valid_hw, photo_hw)
     is_real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
     kept, xyxy = kept[is_real], xyxy[is_real]
     return PhotoDetections(
         photo_hw=(int(photo_hw[0]), int(photo_hw[1])),
         xyxy=xyxy,
-        score=detections.score[slot][kept],
-        mask_score=detections.mask_score[slot][kept],
-        mask_prob=detections.mask_prob[slot][kept],
-        rank_class=detections.rank_class[slot][kept],
-        rank_prob=_softmax(detections.rank_logit[slot][kept]),
+        score=np.asarray(detections.score[slot][kept]),
+        mask_score=np.asarray(detections.mask_score[slot][kept]),
+        mask_prob=np.asarray(detections.mask_prob[slot][kept]),
+        rank_class=np.asarray(detections.rank_class[slot][kept]),
+        rank_prob=_softmax(np.asarray(detections.rank_logit[slot][kept])),
     )
 
 

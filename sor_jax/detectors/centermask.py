@@ -103,6 +103,7 @@ def _decode(
 
 def _points(images: Images):
     """The pyramid's points, and which of them bool[B, P] lie in the photographs."""
-    points = grid.points(images.image.shape[1:3], STRIDES)
+    _, height, width, _ = images.image.shape
+    points = grid.points((height, width), STRIDES)
     where = jax.vmap(lambda hw: grid.inside(points, hw))(images.valid_hw)
     return points, where & images.valid[:, None]

@@ -5,7 +5,8 @@ in which no image has a region is skipped by a condition on the device.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ def run_heads(
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
       dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
-    apply = functools.partial(model.apply, variables)
+    apply: Callable[..., Any] = functools.partial(model.apply, variables)
 
     def chunk_outputs(boxes):
         pooled, undersampled = apply(levels, boxes, valid_hw, method="pool")

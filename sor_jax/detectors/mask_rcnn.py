@@ -160,6 +160,7 @@ def _propose(
 
 def _anchors(images: Images):
     """The pyramid's anchors, and which of them bool[B, A] belong to the photographs."""
-    anchors = ops.anchors(images.image.shape[1:3], STRIDES, ANCHOR_SIDES)
+    _, height, width, _ = images.image.shape
+    anchors = ops.anchors((height, width), STRIDES, ANCHOR_SIDES)
     where = jax.vmap(lambda hw: ops.inside(anchors, hw))(images.valid_hw)
     return anchors, where & images.valid[:, None]

@@ -61,11 +61,12 @@ class Predictor:
         levels = model.features(images.image, images.valid_hw)
         found, finite = self.find(model, levels, images)
         outputs = run_heads(self.model, variables, levels, found.boxes, images.valid_hw)
+        assert outputs.mask_iou is not None and outputs.rank_logit is not None  # all heads run
         assign = jax.vmap(RANK_RULES[self.rank_rule])
         return Detections(
             boxes=found.boxes,
             score=found.score,
-            mask_score=found.score * outputs.mask_iou,  # type: ignore[operator]
+            mask_score=found.score * outputs.mask_iou,
             mask_prob=jax.nn.sigmoid(outputs.mask_logit),
             rank_logit=outputs.rank_logit,
             rank_class=assign(outputs.rank_logit, found.boxes.valid),

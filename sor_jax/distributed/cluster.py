@@ -45,17 +45,20 @@ def join(
     import jax
 
     given = (coordinator, num_processes, process_id)
-    named = [
-        os.environ.get(name) if x is None else x for name, x in zip(VARIABLES, given, strict=True)
-    ]
-    if any(x is not None for x in named):
-        missing = [name for name, x in zip(VARIABLES, named, strict=True) if x is None]
-        if missing:
-            raise ValueError(
-                f"one of several processes, but {', '.join(missing)} unset: give --coordinator, "
-                "--num_processes and --process_id, or all three variables"
-            )
-        _initialize(named[0], int(named[1]), int(named[2]), cluster_detection_method="deactivate")
+    named = {
+        name: os.environ.get(name) if x is None else x
+        for name, x in zip(VARIABLES, given, strict=True)
+    }
+    told = {name: x for name, x in named.items() if x is not None}
+    if len(told) == len(VARIABLES):
+        address, count, index = told.values()
+        _initialize(address, int(count), int(index), cluster_detection_method="deactivate")
+    elif told:
+        missing = [name for name in VARIABLES if name not in told]
+        raise ValueError(
+            f"one of several processes, but {', '.join(missing)} unset: give --coordinator, "
+            "--num_processes and --process_id, or all three variables"
+        )
     elif is_cluster():
         _initialize(None, None, None)
     else:

@@ -36,29 +36,21 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
     Where the mesh has devices of several processes, each of them gives the rows of its own. Keys
     that a Batch has no place for, such as the loader's counts, stay behind.
     """
+    images = put_images(batch, mesh)
+    gt = {name: spread(rows, mesh) for name, rows in batch.items() if name.startswith("gt_")}
     ground_truth = GroundTruth(
-        boxes=Boxes(xyxy=batch["gt_boxes"], valid=batch["gt_valid"]),
-        rank_class=batch["gt_rank_class"],
-        masks=batch["gt_masks"],
-        has_mask=batch.get("gt_has_mask"),
-        polygons=Polygons(
-            edges=batch["gt_edges"], part=batch["gt_edge_part"], valid=batch["gt_edge_valid"]
-        ),
+        boxes=Boxes(xyxy=gt["gt_boxes"], valid=gt["gt_valid"]),
+        rank_class=gt["gt_rank_class"],
+        masks=gt["gt_masks"],
+        has_mask=gt.get("gt_has_mask"),
+        polygons=Polygons(gt["gt_edges"], gt["gt_edge_part"], gt["gt_edge_valid"]),
     )
-    return _spread_all(Batch(**_image_fields(batch), gt=ground_truth), mesh)
+    return Batch(images.image, images.valid_hw, images.valid, ground_truth)
 
 
 def put_images(batch: dict[str, np.ndarray], mesh: Mesh) -> Images:
     """As `put`, without the ground truth, whether the batch has one or not."""
-    return _spread_all(Images(**_image_fields(batch)), mesh)
-
-
-def _image_fields(batch):
-    return {name: batch[name] for name in ("image", "valid_hw", "valid")}
-
-
-def _spread_all(tree, mesh):
-    return jax.tree.map(lambda rows: spread(rows, mesh), tree)
+    return Images(*(spread(batch[name], mesh) for name in ("image", "valid_hw", "valid")))
 
 
 def spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:

@@ -53,7 +53,7 @@ def evaluate_checkpoint(
     """
     provenance = read_provenance(workdir)
     with open_checkpoint(workdir, prefer=prefer) as folder:
-        refuse_a_start(folder, provenance and provenance.fresh)
+        refuse_a_start(folder, provenance.fresh if provenance else ())
         config = with_normalisation(config, provenance)
         if is_exported(folder):  # compiling finds out whether they are of this model
             variables = read_exported(folder).variables

@@ -138,7 +138,7 @@ def predicted(
     for batch, records in _read_ahead(batches):
         output = predict(batch)
         slots = zip(np.flatnonzero(batch["valid"]), records, strict=True)
-        yield [Seen(output, slot, batch["valid_hw"][slot], record) for slot, record in slots]
+        yield [Seen(output, int(i), batch["valid_hw"][i], record) for i, record in slots]
 
 
 def _read_ahead(batches: Iterable) -> Iterator:

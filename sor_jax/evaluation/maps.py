@@ -123,7 +123,7 @@ def _find(folder) -> dict[str, pathlib.Path]:
         raise FileNotFoundError(
             f"--maps: {folder} is no folder; expected one with IMAGE_ID.png for every image"
         )
-    found = {}
+    found: dict[str, pathlib.Path] = {}
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() not in ENDINGS or not file.is_file():
             continue
@@ -168,8 +168,8 @@ def _same_aspect(map_hw, photo_hw) -> bool:
 def _of_image(file: pathlib.Path) -> tuple[np.ndarray, bool]:
     """u8[h, w] or u16[h, w] of an image file, turned as its EXIF tag says; colours turn grey, and
     whether there were any: not those by which JPEG is off."""
-    with Image.open(file) as image:
-        image = ImageOps.exif_transpose(image)
+    with Image.open(file) as stored:
+        image = ImageOps.exif_transpose(stored)
         if image.mode.startswith(("I", "F")):
             return _of_array(np.asarray(image)), False
         colours = np.asarray(image.convert("RGB")).astype(np.int16)

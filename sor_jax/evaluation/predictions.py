@@ -35,7 +35,7 @@ def _detections(detected: Detected) -> Iterator[dict]:
             "segmentation": rle_as_json(mask),
             "score": float(np.float32(detected.score[index])),
             "mask_score": float(np.float32(detected.mask_score[index])),
-            "rank": int(detected.rank[index]) or None,
+            "rank": None if detected.rank is None else int(detected.rank[index]) or None,
         }
 
 

@@ -37,7 +37,7 @@ class Graph:
     float16 holds exactly are stored so, and cast when the file is loaded.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._casts: list[onnx.NodeProto] = []
@@ -77,8 +77,8 @@ class Graph:
                 self.initializers.append(numpy_helper.from_array(array, name))
             else:
                 self.initializers.append(numpy_helper.from_array(half, f"{name}_half"))
-                to = {"to": onnx.TensorProto.FLOAT}
-                self._casts.append(helper.make_node("Cast", [f"{name}_half"], [name], **to))
+                to = onnx.TensorProto.FLOAT
+                self._casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=to))
         return self._names[key]
 
     @contextlib.contextmanager
@@ -99,17 +99,17 @@ class Graph:
         """The whole as an onnx.GraphProto; `texts` describe inputs and outputs."""
         for key, value in outputs.items():
             self.nodes.append(helper.make_node("Identity", [self.name_of(value)], [key]))
-        info = [
+        taken, given = (
             [
                 type_of(key, value.dtype, value.shape, texts.get(key, ""))
                 for key, value in values.items()
             ]
             for values in (inputs, outputs)
-        ]
+        )
         nodes = _needed([*self._casts, *self.nodes], set(outputs))
         read = _reads(nodes)
         weights = [weight for weight in self.initializers if weight.name in read]
-        return helper.make_graph(nodes, name, *info, initializer=weights)
+        return helper.make_graph(nodes, name, taken, given, initializer=weights)
 
 
 def type_of(name: str, dtype, shape, text: str = "") -> onnx.ValueInfoProto:

@@ -129,10 +129,9 @@ class _Places:
                 given = writer.graph.add("Gather", [given, ints(chosen)], shape, np.int64, axis=-1)
             parts.append(given)
         shape = [*self.shape, len(self.indexed)]
-        joined = parts[0]
+        self._given = parts[0]
         if len(parts) > 1:
-            joined = writer.graph.add("Concat", parts, shape, np.int64, axis=-1)
-        self._given: Value = joined
+            self._given = writer.graph.add("Concat", parts, shape, np.int64, axis=-1)
 
     def clipped(self) -> Value:
         """i64[.., n]: the index vectors, moved inside the operand."""

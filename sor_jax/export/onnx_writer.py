@@ -5,6 +5,7 @@ Calls are written out, and where jax chooses by platform the form for none in pa
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -21,10 +22,10 @@ CALLS = {
     "remat2": "jaxpr",
     "checkpoint": "jaxpr",
 }
-RULES = {}
+RULES: dict[str, Callable] = {}
 """name of a primitive -> rule(writer, equation, values) -> Value or list of Values."""
 
-BROADCASTING = set()
+BROADCASTING: set[str] = set()
 """Primitives whose rule reads values that are still to be broadcast."""
 
 
@@ -44,7 +45,7 @@ def rule(*names: str, broadcasts: bool = False):
 class Writer:
     """Writes equations into a graph."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.graph = Graph()
         self._turned: dict[str, tuple[Value, list[int]]] = {}  # what a transposed value was
         self._relus: dict[str, Value] = {}
@@ -93,7 +94,7 @@ class Writer:
         """The results of an equation whose inputs are all known."""
         name = equation.primitive.name
         if name == "broadcast_in_dim":
-            return [_lift(equation, values[0])]
+            return [of_array(values[0].known.reshape(lifted_shape(equation, values[0])))]
         arrays = [value.known for value in values]
         if name not in BROADCASTING:
             avals = [variable.aval for variable in equation.invars]
@@ -199,11 +200,6 @@ def ints(numbers) -> Value:
 def closed(jaxpr) -> core.ClosedJaxpr:
     """A jaxpr without constants as one that has them beside it."""
     return jaxpr if hasattr(jaxpr, "consts") else core.ClosedJaxpr(jaxpr, [])
-
-
-def _lift(equation, value: Value) -> Value:
-    """A known array with the axes of its broadcast form, 1 where they are new."""
-    return of_array(value.known.reshape(lifted_shape(equation, value)))
 
 
 def lifted_shape(equation, value: Value) -> tuple[int, ...]:

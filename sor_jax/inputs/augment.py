@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,13 +65,13 @@ def whole_view(photo_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> View:
     return View(hw, 0, 0, hw)
 
 
-def draw_view(rng: np.random.Generator, photo_hw, canvas_hw, scale: tuple[float, float]) -> View:
-    """A view at a random size and, where that exceeds the canvas, place."""
+def draw_view(rng: np.random.Generator, photo_hw, canvas_hw, scale: Sequence[float]) -> View:
+    """A view at a random size, `scale` (least, most), and, where that exceeds the canvas, place."""
     factor = math.exp(rng.uniform(*np.log(scale)))
     resized = [max(int(side * factor + 0.5), 1) for side in fitted_hw(photo_hw, canvas_hw)]
     hw = [min(side, most) for side, most in zip(resized, canvas_hw, strict=True)]
     top, left = (int(rng.integers(a - b + 1)) for a, b in zip(resized, hw, strict=True))
-    return View(tuple(resized), top, left, tuple(hw))
+    return View((resized[0], resized[1]), top, left, (hw[0], hw[1]))
 
 
 def visible(masks: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -85,7 +86,7 @@ def is_enough(area: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 def bounds(masks: np.ndarray) -> np.ndarray:
     """f32[n, 4]: the smallest boxes x0 y0 x1 y1 around masks bool[n, h, w] that are not empty."""
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    columns, rows = np.asarray(masks.any(axis=1)), np.asarray(masks.any(axis=2))
     x0, y0 = columns.argmax(axis=1), rows.argmax(axis=1)
     x1 = columns.shape[1] - columns[:, ::-1].argmax(axis=1)
     y1 = rows.shape[1] - rows[:, ::-1].argmax(axis=1)

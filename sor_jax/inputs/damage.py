@@ -49,12 +49,11 @@ def pad_or_skip(
     record: Record | Damaged, *, flip: bool = False, targets: str = "ranked", view=None, **size
 ) -> dict[str, np.ndarray]:
     """As pad_record, with "damage", bytes: why the record is missing, b"" where it is not."""
-    is_damaged = isinstance(record, Damaged)
-    if is_damaged:
-        padded = empty_image(**size)
+    if isinstance(record, Damaged):
+        padded, reason = empty_image(**size), record.reason.encode()[:_LONGEST]
     else:
         padded = pad_record(record, flip=flip, targets=targets, view=view, **size)
-    reason = record.reason.encode()[:_LONGEST] if is_damaged else b""
+        reason = b""
     return padded | {"damage": np.array(reason, f"S{_LONGEST}")}
 
 

@@ -18,6 +18,7 @@ most edges that an object's polygons may have. Evaluation needs the first three 
 """
 
 import functools
+from typing import Any
 
 from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.damage import Damaged, Tolerant, check_on_error, pad_or_skip
@@ -65,7 +66,11 @@ def train_iterator(
     is_tolerant = check_on_error(on_error) == "skip"
     if is_tolerant:
         parts = [part._replace(source=Tolerant(part.source)) for part in parts]
-    size = {"canvas_hw": canvas_hw, "max_objects": max_objects, "max_edges": max_edges}
+    size: dict[str, Any] = {
+        "canvas_hw": canvas_hw,
+        "max_objects": max_objects,
+        "max_edges": max_edges,
+    }
     pad = functools.partial(pad_or_skip if is_tolerant else pad_record, **size)
     augmentation = augmentation or Augmentation(flip=flip)
     images = mixed_images(parts, pad, seed=seed, shuffle=shuffle, augmentation=augmentation)

@@ -138,7 +138,7 @@ class _Changed(grain.transforms.RandomMap):
     def _change(self, record: Record | Damaged, pad, rng) -> dict[str, np.ndarray]:
         """Flipped, seen at another size and of other colours, as far as that is asked for."""
         how = self._augmentation
-        changes = {"flip": bool(rng.random() < 0.5)} if how.flip else {}
+        changes: dict[str, Any] = {"flip": bool(rng.random() < 0.5)} if how.flip else {}
         if isinstance(record, Damaged):
             return pad(record)
         if how.scale:

@@ -78,7 +78,7 @@ def pad_record(
     padded["objects_left_out"][()] = len(wanted) - len(kept)
     for slot in np.flatnonzero(~is_cut):
         outline = record.polygons[kept[slot]]
-        _write_outline(padded, slot, _seen_outline(outline, photo_hw, seen_view, flip=flip))
+        _write_outline(padded, int(slot), _seen_outline(outline, photo_hw, seen_view, flip=flip))
     return padded
 
 
@@ -87,7 +87,7 @@ def _cut(boxes: np.ndarray, masks: np.ndarray, has_mask: np.ndarray, view: View)
     before = np.count_nonzero(masks, axis=(1, 2))
     masks = masks[:, view.top : view.top + view.hw[0], view.left : view.left + view.hw[1]]
     boxes = boxes - np.array([view.left, view.top] * 2, np.float32)
-    inside = np.clip(boxes, 0, np.float32([view.hw[1], view.hw[0]] * 2))
+    inside = np.clip(boxes, 0, np.array([view.hw[1], view.hw[0]] * 2, np.float32))
     areas = [np.prod(np.maximum(one[:, 2:] - one[:, :2], 0), axis=1) for one in (inside, boxes)]
     seen = np.where(has_mask, visible(masks, before), is_enough(*areas))
     seen &= (inside[:, 2:] > inside[:, :2]).all(axis=1)

@@ -17,8 +17,8 @@ def focal_loss(
     Takes logit f32[..., P] and positive bool[..., P].
     """
     loss = optax.losses.sigmoid_focal_loss(read(logit, where), positive, alpha=alpha, gamma=gamma)
-    positives = jnp.sum(positive & where, dtype=jnp.float32)
-    return dataclasses.replace(masked_sum(loss, where), count=positives)
+    over_points = masked_sum(loss, where)
+    return dataclasses.replace(over_points, count=jnp.sum(positive & where, dtype=jnp.float32))
 
 
 def box_loss(ltrb: jax.Array, gt_ltrb: jax.Array, weight: jax.Array, where: jax.Array) -> SumCount:

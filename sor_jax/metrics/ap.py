@@ -35,7 +35,7 @@ class AveragePrecision:
     Only compact things are kept: boxes, scores and run-length encoded masks.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._images: list[dict] = []
         self._objects: list[dict] = []
         self._detections: list[dict] = []

@@ -82,7 +82,7 @@ class Scoreboard:
       images: the photographs so far, Scored; those of another scoreboard may be put among them.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.images: list[Scored] = []
 
     def add(self, truth: Truth, prediction: Prediction) -> dict:
@@ -126,7 +126,7 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
     iou = mask_iou(truth.encoded, [prediction.encoded[i] for i in prediction.ranked])
     first = truth.of(np.flatnonzero(truth.rank_class >= 0))
     ndcg = ndcg_image(pred_map, first.masks, first.rank_class + 1, truth.num_ranks)
-    ndcg = ndcg or (None, None)
+    linear, exp = ndcg or (None, None)
     row = {
         "mae": None if truth.grey is None else mae_image(pred_map, truth.grey),
         "rho": rho,
@@ -136,8 +136,8 @@ def score(truth: Truth, prediction: Prediction) -> Scored:
         "f_measure": f_measure_image(
             prediction.masks, prediction.rank_class, truth.masks, truth.rank_order
         ),
-        "ndcg_linear": ndcg[0],
-        "ndcg_exp": ndcg[1],
+        "ndcg_linear": linear,
+        "ndcg_exp": exp,
     }
     if not len(truth.masks):
         values = matched_values(pred_map, everything.masks)
@@ -152,8 +152,7 @@ def _detected(prediction: Prediction) -> Detected:
 
 
 def _row_without_masks(truth: Truth, prediction: Prediction) -> dict:
-    has_map = truth.grey is not None
-    mae = mae_image(prediction.rank_map(), truth.grey) if has_map else None
+    mae = None if truth.grey is None else mae_image(prediction.rank_map(), truth.grey)
     return dict.fromkeys(_ROW) | {"mae": mae, "matched": 0, "objects": 0}
 
 

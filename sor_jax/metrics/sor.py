@@ -90,7 +90,7 @@ def sor_image(
 
 
 def agreement(
-    values: Sequence[float | None], own_values: Sequence[float]
+    values: Sequence[float | None], own_values: Sequence[float] | np.ndarray
 ) -> tuple[float | None, int]:
     """As sor_image, from the values that the n objects take from a map, None = none."""
     pairs = [

@@ -90,10 +90,10 @@ class Segmenter(nn.Module):
         strides = self.strides[: len(self.roi_levels)]
         # An empty box in each padded slot: it takes no sampling points and reads nothing.
         xyxy = jnp.where(boxes.valid[..., None], boxes.xyxy, 0.0)
-        rule = {"levels": self.roi_levels, "rule": self.level_rule}
-        index = assign_levels(xyxy, valid_hw, **rule)
+        levels, rule = self.roi_levels, self.level_rule
+        index = assign_levels(xyxy, valid_hw, levels=levels, rule=rule)
         canvas = tuple(side * strides[0] for side in maps[0].shape[1:3])
-        points = max(max_points(canvas, out=out, extent=self.box_extent, **rule))
+        points = max(max_points(canvas, levels=levels, out=out, rule=rule, extent=self.box_extent))
         pooled, too_large = roi_align(
             maps, xyxy, index, valid_hw, strides=strides, out=out, points=points
         )

@@ -32,13 +32,13 @@ class VoVNetSpec:
     depthwise: bool = False
 
 
-_SLIM = {"conv": (64, 80, 96, 112), "out": (112, 256, 384, 512)}
-_19 = {"layers": 3, "blocks": (1, 1, 1, 1)}
+_19 = VoVNetSpec(layers=3, blocks=(1, 1, 1, 1))
+_19_SLIM = dataclasses.replace(_19, conv=(64, 80, 96, 112), out=(112, 256, 384, 512))
 VOVNETS = {
-    "vovnet19_slim_dw": VoVNetSpec(**_SLIM, **_19, stem=(64, 64, 64), depthwise=True),
-    "vovnet19_slim": VoVNetSpec(**_SLIM, **_19),
-    "vovnet19_dw": VoVNetSpec(**_19, stem=(64, 64, 64), depthwise=True),
-    "vovnet19": VoVNetSpec(**_19),
+    "vovnet19_slim_dw": dataclasses.replace(_19_SLIM, stem=(64, 64, 64), depthwise=True),
+    "vovnet19_slim": _19_SLIM,
+    "vovnet19_dw": dataclasses.replace(_19, stem=(64, 64, 64), depthwise=True),
+    "vovnet19": _19,
     "vovnet39": VoVNetSpec(),
     "vovnet57": VoVNetSpec(blocks=(1, 1, 4, 3)),
 }

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sor_jax.structures import Boxes
 
@@ -43,7 +44,7 @@ def best_overlap(xyxy: jax.Array, gt: Boxes) -> tuple[jax.Array, jax.Array]:
     return iou.max(axis=1), iou.argmax(axis=1)
 
 
-def distances(xy: jax.Array, xyxy: jax.Array) -> jax.Array:
+def distances(xy: jax.Array | np.ndarray, xyxy: jax.Array) -> jax.Array:
     """Pixels f32[..., 4] from points f32[..., 2] to the left, top, right, bottom sides of boxes.
 
     Positive on the inner side, so a point lies strictly inside a box when all four are above 0.
@@ -51,6 +52,6 @@ def distances(xy: jax.Array, xyxy: jax.Array) -> jax.Array:
     return jnp.concatenate([xy - xyxy[..., :2], xyxy[..., 2:] - xy], axis=-1)
 
 
-def from_distances(xy: jax.Array, ltrb: jax.Array) -> jax.Array:
+def from_distances(xy: jax.Array | np.ndarray, ltrb: jax.Array) -> jax.Array:
     """Boxes f32[..., 4] around points f32[..., 2]: the inverse of `distances`."""
     return jnp.concatenate([xy - ltrb[..., :2], xy + ltrb[..., 2:]], axis=-1)

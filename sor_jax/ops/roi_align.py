@@ -116,12 +116,12 @@ class _Axis(NamedTuple):
 
     origin: jax.Array  # f32 index of the first bin's border
     bin: jax.Array  # f32 cells a bin
-    count: jax.Array  # i32 points a bin
+    points: jax.Array  # i32 a bin
     cells: jax.Array  # i32 cells inside the photograph
 
     def point(self, number, out):
         """The index f32[B, R, out] of one point of every bin, and whether it reads there."""
-        share = (number + 0.5) / jnp.maximum(self.count, 1)
+        share = (number + 0.5) / jnp.maximum(self.points, 1)
         bins = jnp.arange(out) + share[..., None]
         at = self.origin[..., None] + bins * self.bin[..., None]
         cells = self.cells[..., None]
@@ -141,13 +141,13 @@ class _Axis(NamedTuple):
 
         def add(number, total):
             at, reads = self.point(number, out)
-            reads &= (number < self.count)[..., None]
+            reads &= (number < self.points)[..., None]
             hat = jnp.maximum(1.0 - jnp.abs(at[..., None] - cell), 0.0)
             return total + jnp.where(reads[..., None], hat, 0.0)
 
-        total = jnp.zeros((*self.count.shape, out, size), jnp.float32)
-        total = jax.lax.fori_loop(0, jnp.max(self.count), add, total)
-        return total / jnp.maximum(self.count, 1)[..., None, None]
+        total = jnp.zeros((*self.points.shape, out, size), jnp.float32)
+        total = jax.lax.fori_loop(0, jnp.max(self.points), add, total)
+        return total / jnp.maximum(self.points, 1)[..., None, None]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -157,10 +157,10 @@ def _pool(features, level, rows, columns, out):
     sizes = [f.shape[1] * f.shape[2] for f in features]
     start = jnp.asarray([sum(sizes[:i]) for i in range(len(sizes))])[level]
     width = jnp.asarray([f.shape[2] for f in features])[level]
-    total = rows.count * columns.count
+    total = rows.points * columns.points
 
     def add(n, accumulated):
-        across = jnp.maximum(columns.count, 1)
+        across = jnp.maximum(columns.points, 1)
         active = (n < total)[..., None, None]
         for index_y, weight_y in rows.corners(n // across, out):
             for index_x, weight_x in columns.corners(n % across, out):

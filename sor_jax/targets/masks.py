@@ -28,11 +28,18 @@ def mask_targets(gt: GroundTruth, xyxy, gt_index, valid_hw, *, whole_pixels: boo
       1e-10 .. 1).
     """
     gt, xyxy, gt_index = jax.lax.stop_gradient((gt, xyxy, gt_index))
-    options = {"side": MASK_SIDE, "whole_pixels": whole_pixels}
-    crops, share = crop_bitmaps(gt.masks, xyxy, gt_index, valid_hw, **options)
+    crops, share = crop_bitmaps(
+        gt.masks, xyxy, gt_index, valid_hw, side=MASK_SIDE, whole_pixels=whole_pixels
+    )
     if gt.polygons.valid.shape[-1]:
-        max_hw = gt.masks.shape[1:]
-        drawn, part = crop_polygons(gt.polygons, xyxy, gt_index, max_hw=max_hw, **options)
+        drawn, part = crop_polygons(
+            gt.polygons,
+            xyxy,
+            gt_index,
+            max_hw=gt.masks.shape[1:],
+            side=MASK_SIDE,
+            whole_pixels=whole_pixels,
+        )
         outlined = gt.polygons.valid.any(axis=-1)[gt_index]
         crops = jnp.where(outlined[:, None, None], drawn, crops)
         share = jnp.where(outlined, part, share)

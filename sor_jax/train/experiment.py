@@ -16,7 +16,7 @@ from sor_jax.inputs.augment import Augmentation
 from sor_jax.inputs.loader import train_iterator
 from sor_jax.inputs.mixture import Epochs, Part, names_of
 from sor_jax.inputs.shard import shard_of
-from sor_jax.structures import Batch, Detections
+from sor_jax.structures import Detections, Images
 from sor_jax.train.optimizer import PartialObjective
 from sor_jax.train.step import LossFunction
 
@@ -39,7 +39,7 @@ class Experiment:
 
     init: Callable[[jax.Array], dict[str, Any]]
     objective: LossFunction
-    predict: Callable[[Any, Batch], Detections]
+    predict: Callable[[Any, Images], Detections]
     train_batches: Any
     eval_batches: Callable[[int], Iterable[tuple[dict, list[Record]]]]
     records_left_out: int = 0
@@ -51,11 +51,11 @@ class Experiment:
 def build_experiment(config: ConfigDict, *, num_devices: int | None = None) -> Experiment:
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
-    objective = build_objective(config, model)
+    objective: LossFunction = build_objective(config, model)
     init = functools.partial(init_variables, model)
     predict = build_predict(config, model)
     if config.optim.trainable:
-        objective = PartialObjective(objective, tuple(config.optim.trainable))
+        objective = PartialObjective(build_objective(config, model), tuple(config.optim.trainable))
     data, train, parts = config.data, config.train, build_parts(config)
     train_batches = train_iterator(
         parts,

@@ -33,7 +33,7 @@ class BatchFeed:
 
     def __init__(self, batches, mesh: Mesh):
         self._batches, self._mesh, self._sum = batches, mesh, Sum(mesh)
-        self._told = set()
+        self._told: set[str] = set()
 
     def next(self, stop: bool) -> FedBatch:
         """The next batch; `stop`, whether this process was asked to stop, reaches all of them."""
@@ -47,9 +47,9 @@ class BatchFeed:
         }
         if "damage" in batch:
             counts[RECORDS] = float(self._tell_damage(batch))
-        counts = dict(self._sum(counts))
-        stop = counts.pop("stop")
-        return FedBatch(put(batch, self._mesh), counts, stop, waited)
+        summed = dict(self._sum(counts))
+        stopping = summed.pop("stop")
+        return FedBatch(put(batch, self._mesh), summed, stopping, waited)
 
     def _tell_damage(self, batch: dict) -> int:
         found = reasons(batch)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Mapping
 
 import numpy as np
 from tensorboardX import summary
@@ -45,7 +46,7 @@ class MetricsLog:
         self._path, self._file, self._failed = path, path.open("a"), False
         self._tensorboard = TensorBoard(workdir / "tensorboard", purge_step=start_step + 1)
 
-    def write(self, step: int, values: dict[str, float | int | None]) -> None:
+    def write(self, step: int, values: Mapping[str, float | int | None]) -> None:
         """Appends a record and puts its numbers on TensorBoard; None is null and shows nowhere.
 
         Returns when both are on the disk, so that a checkpoint that is saved later never knows of
@@ -91,7 +92,7 @@ class MetricsLog:
 class NoLog:
     """In the place of a MetricsLog in all processes of a run but one."""
 
-    def write(self, step: int, values: dict[str, float | int | None]) -> None:
+    def write(self, step: int, values: Mapping[str, float | int | None]) -> None:
         """Does nothing."""
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
@@ -172,7 +173,7 @@ def training_line(step: int, steps: int, values: dict[str, float]) -> str:
 
 
 def closing_lines(
-    done: int, steps: int, checkpoints: Checkpoints, totals: dict[str, int], metric: str
+    done: int, steps: int, checkpoints: Checkpoints, totals: Mapping[str, float], metric: str
 ) -> str:
     """How far it got, what was left out, where the state is and how to go on.
 

@@ -123,7 +123,8 @@ class _Loop:
             skip_nonfinite=config.train.on_nonfinite == "skip",
             ema=config.train.ema,
         )
-        self._in_flight, self._agreed_to_stop = collections.deque(), False
+        self._in_flight: collections.deque[tuple] = collections.deque()  # (total, asked to stop)
+        self._agreed_to_stop = False
 
     def run(self) -> TrainState:
         first, steps = self._first, self._config.steps

@@ -26,9 +26,9 @@ class Meter:
 
     def __init__(self, batch_size: int, *, max_skipped: int = 0):
         self._batch_size, self._max_skipped = batch_size, max_skipped
-        self._on_device = []  # (step, scalars)
-        self._fetched = []  # (step, scalars), since the last summary
-        self.totals = {}
+        self._on_device: list[tuple[int, dict[str, jax.Array | float]]] = []  # of each step
+        self._fetched: list[tuple[int, dict[str, float]]] = []  # since the last summary
+        self.totals: dict[str, float] = {}
         self.restart_clock()
 
     def add(self, step: int, scalars: dict[str, jax.Array | float], *, waited: float = 0.0) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sor_jax.detectors.objective import Objective, Sums, image_keys
+from sor_jax.detectors.objective import Sums, image_keys
 from sor_jax.distributed.sharding import replicated, split
 from sor_jax.structures import Batch
 from sor_jax.train.meter import SKIPPED
@@ -19,8 +19,22 @@ from sor_jax.train.state import TrainState, next_ema
 LossFunction = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
+@runtime_checkable
+class SummedObjective(Protocol):
+    """An objective whose parts of a batch can be added up before they are divided."""
+
+    def __call__(self, params, frozen, batch: Batch, rng):
+        """See detectors.objective.Objective."""
+
+    def sums(self, params, frozen, batch: Batch, keys) -> Sums:
+        """See detectors.objective.Objective.sums."""
+
+    def total(self, sums: Sums):
+        """(total f32[], scalars) of the whole batch's sums."""
+
+
 def make_train_step(
-    objective: LossFunction,
+    objective: LossFunction | SummedObjective,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -45,9 +59,12 @@ def make_train_step(
       The step. Its scalars are the objective's, with "loss/total" and "grad_norm", the global norm
       of the gradients before any clipping. They stay on the device until someone fetches them.
     """
-    value_and_grad = jax.value_and_grad(objective, has_aux=True)
     if accumulate > 1:
+        if not isinstance(objective, SummedObjective):
+            raise TypeError(f"{objective!r} has no sums: its batch cannot be computed in parts")
         value_and_grad = value_and_grad_in_parts(objective, accumulate, mesh)
+    else:
+        value_and_grad = jax.value_and_grad(objective, has_aux=True)
 
     def train_step(state, batch):
         (total, scalars), grads = value_and_grad(state.params, state.frozen, batch, state.step_key)
@@ -104,7 +121,7 @@ def _where(condition, new, old):
     return jax.tree.map(choose, new, old, is_leaf=is_count)
 
 
-def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Callable:
+def value_and_grad_in_parts(objective: SummedObjective, parts: int, mesh: Mesh) -> Callable:
     """As jax.value_and_grad(objective, has_aux=True), a part of the batch at a time.
 
     A loss is a sum over the batch divided by a count over the batch, and some counts (foreground
@@ -113,7 +130,7 @@ def value_and_grad_in_parts(objective: Objective, parts: int, mesh: Mesh) -> Cal
     all add up to that of the whole batch. It costs a third more time than the whole batch.
 
     Args:
-      objective: has `sums` and `total` beside the call.
+      objective: what adds up.
       parts: how many; the batch divides by `parts` on every device.
       mesh: every part is spread over it.
 

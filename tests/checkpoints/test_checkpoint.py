@@ -77,6 +77,13 @@ def test_a_state_of_four_devices_is_restored_to_one(tmp_path):
     checkpoints.close()
 
 
+def test_a_workdir_without_a_checkpoint_says_so(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint to restore"):
+        checkpoints.restore(abstract(make_state()), Position())
+    checkpoints.close()
+
+
 def kept(path):
     return sorted(int(folder.name) for folder in (path / "checkpoints").iterdir())
 

@@ -220,6 +220,13 @@ def test_what_an_input_cannot_serve_is_said(protocol, looks, word):
         score(protocol, found)
 
 
+@pytest.mark.parametrize("looks", [None, Looks(xy=np.ones((2, 2)))])
+def test_people_who_are_not_told_apart_cannot_be_chosen(looks):
+    found = evidence(looks) if looks else Evidence(area=np.ones(3, int))
+    with pytest.raises(ValueError, match="told apart"):
+        found.of_people(np.array([0]))
+
+
 def test_every_protocol_of_the_list_is_served_by_full_input():
     found = evidence(looks_of_people(PEOPLE), density=np.ones(HW))
     assert all(why_not(name, found) is None for name in protocols.NAMES)

@@ -2,8 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
+from sor_jax.detectors.objective import Sums
 from sor_jax.distributed.sharding import make_mesh, make_predict, put, replicated
+from sor_jax.losses.reduce import SumCount, ratio
 from sor_jax.train.optimizer import make_optimizer
 from sor_jax.train.state import count_params, create_state
 from sor_jax.train.step import make_train_step
@@ -84,6 +87,41 @@ def test_each_step_has_a_key_of_its_own_and_frozen_arrays_stay():
     expected = [jax.random.uniform(jax.random.fold_in(jax.random.key(7), i)) for i in range(3)]
     np.testing.assert_allclose([s["loss/noise"] for s in scalars], expected, rtol=1e-6)
     np.testing.assert_array_equal(state.frozen["norm"]["mean"], np.full(3, 0.5, np.float32))
+
+
+class Summed:
+    """The sum of the bias for every object, each of which counts for a tenth."""
+
+    def __call__(self, params, frozen, batch, rng):
+        return self.total(self.sums(params, frozen, batch, None))
+
+    def sums(self, params, frozen, batch, keys):
+        count = batch.gt.boxes.valid.sum(dtype=jnp.float32)
+        total = params["head"]["bias"].sum() * count
+        return Sums({"tenths": SumCount(total, count / 10, least=0.5)}, {})
+
+    def total(self, sums):
+        loss = ratio(sums.losses["tenths"])
+        return loss, {"loss/tenths": loss}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_least_count_is_the_whole_batchs_in_parts_too(accumulate):
+    """Eight objects count for .8, each half for .4, which is below the least."""
+    mesh = make_mesh(jax.devices()[:1])
+    optimizer = make_optimizer("sgd", optax.constant_schedule(1.0), momentum=0, weight_decay=0)
+    state = start(mesh, optimizer)
+    batch = toy.numpy_batch(0) | {"gt_valid": np.ones((4, toy.OBJECTS), bool)}
+    before = np.asarray(state.params["head"]["bias"])
+    step = make_train_step(Summed(), optimizer, mesh, accumulate=accumulate)
+    state, _ = step(state, put(batch, mesh))
+    np.testing.assert_allclose(before - state.params["head"]["bias"], 8 / 0.8, rtol=1e-6)
+
+
+def test_a_plain_function_cannot_be_computed_in_parts():
+    optimizer = make_optimizer("sgd", optax.constant_schedule(0.1))
+    with pytest.raises(TypeError, match="objective.* parts"):
+        make_train_step(toy.objective, optimizer, make_mesh(), accumulate=2)
 
 
 def test_count_params_leaves_frozen_arrays_out():

@@ -4,9 +4,9 @@ A torch file lists its tensors first: each is a window (offset, size, strides) o
 run of numbers that several tensors may share. Reading waits until the wanted tensors are known.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,8 @@ STORAGES = {
 }
 
 
-class Storage(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Storage:
     """A flat run of numbers.
 
     Attributes:
@@ -111,7 +112,7 @@ def decode(raw, code: str, byteorder: str = "<") -> np.ndarray:
     if code == BFLOAT16:
         halves = np.frombuffer(raw, byteorder + "u2").astype(np.uint32)
         return (halves << 16).view(np.float32)
-    array = np.frombuffer(raw, np.dtype(code).newbyteorder(byteorder))
+    array = np.frombuffer(raw, np.dtype(byteorder + np.dtype(code).str[1:]))
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

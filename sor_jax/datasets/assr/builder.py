@@ -3,6 +3,8 @@
 import functools
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.example import AnnotatedPhotograph, has_masks
@@ -47,7 +49,8 @@ class AssrFolder(Folder):
             maps = self.root / layout.maps_of(rank_field) / split
             self.finders["ranks"] = Finder(self.root / rank_field / split, (".json",))
             self.finders["grey"] = Finder(maps, (".png",))
-        self._objects, self._masks = {}, True
+        self._objects: Mapping[str, Any] = {}
+        self._masks = True
 
     list_of = staticmethod(layout.split_list)
 

@@ -70,8 +70,8 @@ class CocoFolder(Folder):
         if self._rank_field:
             values = [_value(entry, self._rank_field) for entry in image.annotations]
             try:
-                ranks = rank_order(values, self._rank_values, self._rank_field, self._num_ranks)
-                ranks = ranks.tolist()
+                order = rank_order(values, self._rank_values, self._rank_field, self._num_ranks)
+                ranks = order.tolist()
             except ValueError as error:
                 raise ValueError(f"{where}, record {image_id}: {error}") from error
         return AnnotatedPhotograph(

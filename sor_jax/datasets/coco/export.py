@@ -27,7 +27,8 @@ def coco_file(photographs: Iterable[tuple[str, tuple[int, ...], Iterable[dict]]]
         behind it is the name of its file.
     """
     category = {"id": 1, "name": "salient object"}
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for number, (image_id, (height, width), objects) in enumerate(photographs, 1):
         name = f"{image_id}.jpg"
         images.append({"id": number, "file_name": name, "height": height, "width": width})

@@ -69,6 +69,8 @@ def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib
 def read_images(root: pathlib.Path, split: str) -> list[CocoImage]:
     """The images of a split in the order of its file. Raises ValueError under the file's name."""
     path = annotation_file(root, split)
+    if path is None:
+        raise FileNotFoundError(f"{root} has no annotation file of {split}. " + _ADVICE)
     content = read_json(path)
     images, annotations = (_list(path, content, name) for name in ("images", "annotations"))
     by_image: dict = {

@@ -48,8 +48,9 @@ class Agreement:
         if halvings < 1:
             raise ValueError(f"{halvings} halvings of the people; at least 1 is expected")
         self.halvings, self.seed = halvings, seed
-        self._people = collections.defaultdict(list)  # (protocol, halving) -> rows
-        self._protocols = collections.defaultdict(list)  # (truth, other) -> rows
+        # By (protocol, halving), and by (truth, other).
+        self._people: dict[tuple[str, int], list[Row]] = collections.defaultdict(list)
+        self._protocols: dict[tuple[str, str], list[Row]] = collections.defaultdict(list)
         self._count = 0
 
     def add(
@@ -89,7 +90,7 @@ class Agreement:
 
     def of_protocols(self) -> dict[str, dict[str, dict]]:
         """The numbers of `scores` by the protocol taken as the truth, then by the other."""
-        result = collections.defaultdict(dict)
+        result: dict[str, dict[str, dict]] = collections.defaultdict(dict)
         for (truth, other), rows in self._protocols.items():
             result[truth][other] = scores(rows)
         return dict(result)

@@ -117,7 +117,7 @@ def deal(photographs: list[Photograph], shares: tuple[int, int, int], seed: int)
 
 def check_ids(photographs: list[Photograph]) -> None:
     """Raises ValueError where two photographs of a split share an id."""
-    owner = {}
+    owner: dict[tuple[str, str], pathlib.Path] = {}
     for photograph in photographs:
         key = photograph.split, photograph.image_id
         if key in owner:

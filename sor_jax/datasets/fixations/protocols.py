@@ -29,30 +29,39 @@ class Evidence:
     Attributes:
       area: i[n] pixels of the masks.
       looks: the fixations, None where there are none to read.
-      on: i[m] the object of each fixation, NONE for none; empty without `looks`.
+      on: i[m] the object of each of the m fixations, NONE for none.
       seen: bool[n] whether a fixation is on the object's own pixels; None without `looks`.
       peak: f[n], and mean: f[n], of the density over own pixels; None without a density.
     """
 
     area: np.ndarray
     looks: Looks | None = None
-    on: np.ndarray | None = None
+    on: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     seen: np.ndarray | None = None
     peak: np.ndarray | None = None
     mean: np.ndarray | None = None
 
     def of_people(self, people: np.ndarray) -> "Evidence":
-        """What some of the people looked at; `people` are numbers of persons. No density."""
-        chosen = np.isin(self.looks.person, people)
-        duration = self.looks.duration
-        looks = Looks(
-            xy=self.looks.xy[chosen],
-            person=np.searchsorted(np.sort(people), self.looks.person[chosen]),
+        """What some of the people looked at; `people` are numbers of persons. No density.
+
+        Raises ValueError where people are not told apart.
+        """
+        looks, person = self._by_person()
+        chosen = np.isin(person, people)
+        theirs = Looks(
+            xy=looks.xy[chosen],
+            person=np.searchsorted(np.sort(people), person[chosen]),
             num_people=len(people),
-            duration=None if duration is None else duration[chosen],
-            is_ordered=self.looks.is_ordered,
+            duration=None if looks.duration is None else looks.duration[chosen],
+            is_ordered=looks.is_ordered,
         )
-        return Evidence(area=self.area, looks=looks, on=self.on[chosen])
+        return Evidence(area=self.area, looks=theirs, on=self.on[chosen])
+
+    def _by_person(self) -> tuple[Looks, np.ndarray]:
+        """The fixations, and whose each is."""
+        if self.looks is None or self.looks.person is None:
+            raise ValueError("fixations of people who are told apart are needed; there are none")
+        return self.looks, self.looks.person
 
 
 def density_on(density: np.ndarray, owner: np.ndarray, num_objects: int):
@@ -85,16 +94,17 @@ def score(protocol: str, evidence: Evidence) -> np.ndarray:
     lacking = why_not(protocol, evidence)
     if lacking:
         raise ValueError(f"protocol {protocol} needs {lacking}")
+    if protocol in OF_DENSITY:
+        return np.asarray(evidence.peak if protocol == "density_peak" else evidence.mean)
     if protocol == "first":
-        return _first_looks(evidence) / (10.0 * max(evidence.looks.num_people, 1))
+        return _first_looks(evidence)
     if protocol == "people":
         return _people(evidence).astype(np.float64)
     if protocol == "count":
         return _count(evidence).astype(np.float64)
-    if protocol == "duration":
-        return _per_object(evidence, evidence.looks.duration)
-    values = evidence.peak if protocol == "density_peak" else evidence.mean
-    return np.asarray(values)
+    looks = evidence.looks
+    assert looks is not None and looks.duration is not None  # or `why_not` had said so
+    return _per_object(evidence, looks.duration)
 
 
 def rank_values(protocol: str, evidence: Evidence) -> np.ndarray:
@@ -123,20 +133,22 @@ def _count(evidence: Evidence) -> np.ndarray:
 
 
 def _first_looks(evidence: Evidence) -> np.ndarray:
-    """i64[n] tenths: 10, 9, 8, .. for each person's objects by first look, summed over people."""
+    """f64[n]: 1.0, .9, .8, .. for each person's objects by first look, the mean over people."""
+    looks, whose = evidence._by_person()
     tenths = np.zeros(len(evidence.area), np.int64)
-    for person in range(evidence.looks.num_people):
-        on = evidence.on[evidence.looks.person == person]
+    for person in range(looks.num_people):
+        on = evidence.on[whose == person]
         objects, first = np.unique(on[on != NONE], return_index=True)
         in_order = objects[np.argsort(first)][:10]
         tenths[in_order] += np.arange(10, 10 - len(in_order), -1)
-    return tenths
+    return tenths / (10.0 * max(looks.num_people, 1))
 
 
 def _people(evidence: Evidence) -> np.ndarray:
     """i64[n] how many people look at each object; all 0 where people are not told apart."""
-    if evidence.looks is None or evidence.looks.person is None:
+    looks = evidence.looks
+    if looks is None or looks.person is None:
         return np.zeros(len(evidence.area), np.int64)
     hit = evidence.on != NONE
-    pairs = np.unique(np.stack([evidence.looks.person[hit], evidence.on[hit]]), axis=1)
+    pairs = np.unique(np.stack([looks.person[hit], evidence.on[hit]]), axis=1)
     return np.bincount(pairs[1], minlength=len(evidence.area))

@@ -43,8 +43,8 @@ class Inputs:
         And by source how many photographs it lacks, and how many it has that are not wanted.
         Raises ValueError where no photograph has all.
         """
-        sources = {"fixations": self.fixations, "density": self.density}
-        sources = {name: source for name, source in sources.items() if source is not None}
+        both = {"fixations": self.fixations, "density": self.density}
+        sources = {name: source for name, source in both.items() if source is not None}
         wanted = [photograph.image_id for photograph in self.photographs]
         found = {
             name: match(wanted, source.ids(), by_number=self.by_number)
@@ -88,7 +88,8 @@ def rank_photographs(
     Raises ValueError with file and field for an input that is damaged or does not serve a protocol.
     """
     used, unmet = inputs.matched()
-    agreement, tally = Agreement(halvings=halvings, seed=seed), collections.Counter()
+    agreement = Agreement(halvings=halvings, seed=seed)
+    tally: collections.Counter[str] = collections.Counter()
     unusable = []
     sheet = Sheet(len(used), seed=seed)
     for number, (photograph, ids) in enumerate(
@@ -131,6 +132,8 @@ def _objects(photograph: Photograph, photo_hw, detect: Detect | None):
     objects = photograph.objects
     where = f"{photograph.source}, record {photograph.image_id}"
     if objects is None:
+        if detect is None:
+            raise ValueError(f"{where}: no objects, and nothing to find them with")
         objects, where = detect(photograph), f"detected in {photograph.path}"
     try:
         if not isinstance(objects, list):
@@ -185,7 +188,7 @@ def _values(evidence: Evidence, protocols: list[str], photograph: Photograph) ->
 
 
 def _check_coordinates(tally: collections.Counter, inputs: Inputs) -> None:
-    if 2 * tally["outside"] > tally["fixations"]:
+    if inputs.fixations is not None and 2 * tally["outside"] > tally["fixations"]:
         raise ValueError(
             f"{inputs.fixations.path}: {tally['outside']} of {tally['fixations']} fixations lie "
             "outside their photographs; x y in pixels of the photograph are expected, from its "

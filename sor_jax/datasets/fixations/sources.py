@@ -47,7 +47,7 @@ class FixationSource:
         entry = self._entries[image_id]
         if self.format == "csv":
             return entry
-        where, stated = self.path, None
+        where, stated = str(self.path), None
         if self.format == "json":
             where = f"{self.path}, {image_id}"
             try:
@@ -55,7 +55,10 @@ class FixationSource:
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from error
         else:
-            where, read = entry, maps.read_mat if self.format == "mat" else maps.read_fixation_map
+            where, read = (
+                str(entry),
+                maps.read_mat if self.format == "mat" else maps.read_fixation_map,
+            )
             looks, stated = read(entry)
         if stated not in (None, photo_hw):
             raise ValueError(
@@ -108,7 +111,7 @@ def match(wanted: Iterable[str], there: set[str], *, by_number: bool) -> dict[st
     """
     if not by_number:
         return {image_id: image_id for image_id in wanted if image_id in there}
-    numbers = {}
+    numbers: dict[int, str] = {}
     for image_id in sorted(there):
         number = _number(image_id)
         if number in numbers:
@@ -124,7 +127,7 @@ def _number(image_id: str) -> int | None:
 
 
 def _by_id(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    found = {}
+    found: dict[str, pathlib.Path] = {}
     for file in files:
         if file.stem in found:
             raise ValueError(f"{found[file.stem]} and {file} are both of {file.stem}; remove one")

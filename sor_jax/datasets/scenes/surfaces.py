@@ -31,7 +31,7 @@ def random_colours(rng: Generator, things: Sequence[Thing]) -> np.ndarray:
     ground = _random_lab(rng, (), lightness=(30, 88), chroma=(3, 26))
     is_main = np.array([thing.is_main for thing in things])
     ranges = np.where(is_main[:, None], _MAIN_CONTRAST, _MINOR_CONTRAST)
-    distance = rng.uniform(*ranges.T)
+    distance = np.asarray(rng.uniform(*ranges.T))
     candidates = _random_lab(rng, (len(things), _CANDIDATES), lightness=(28, 92), chroma=(5, 85))
     candidates = rgb_to_lab(lab_to_rgb(candidates))  # as a screen can show them
     miss = np.abs(np.linalg.norm(candidates - ground, axis=-1) - distance[:, None])
