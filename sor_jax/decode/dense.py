@@ -23,7 +23,9 @@ def proposals(
     """The best boxes of one image [P], N = max_proposals, in falling score.
 
     Keeps points (within `where` bool[P]) of class probability > class_threshold, of these the
-    `pre_nms_top` with the highest score of each level, and suppresses over all levels together.
+    `pre_nms_top` with the highest score of each level, and suppresses over all levels together
+    what overlaps a better one by an IoU above nms_threshold. A score is the root of class
+    probability times centerness, 0..1.
     Equal scores: finer level first, then row-major. Boxes may stick out of the image. Padded slots
     hold empty boxes and score 0. No gradient flows back.
     """

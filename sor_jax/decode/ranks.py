@@ -25,8 +25,9 @@ def assign_ranks_reference(
 ) -> jax.Array:
     """The rule of the paper's released code: softmax over the regions, and a rank may stay free.
 
-    As `assign_ranks`, but a score is a softmax over the N regions for each rank, and a rank goes to
-    the best region left only where that score is above the threshold.
+    As `assign_ranks`, of rank_logit f32[N, K] and valid bool[N] to rank classes i32[N], but a score
+    is a softmax over the N regions for each rank, and a rank goes to the best region left only
+    where that score, 0..1, is above the threshold.
     """
     score = jax.nn.softmax(jnp.where(valid[:, None], rank_logit, -jnp.inf), axis=0)
     return _sequential(score, valid, threshold=threshold)
@@ -35,9 +36,10 @@ def assign_ranks_reference(
 def assign_ranks_expected(rank_logit: jax.Array, valid: jax.Array) -> jax.Array:
     """Not the paper's: ranks in the order of the regions' mean rank, rank 1 to the highest.
 
-    As `assign_ranks`, but a region is judged by all its probabilities at once, the mean of its rank
-    class. By the paper's rule a region that may be first or third loses rank 2 to one that is last
-    or, somewhat more often than it, second.
+    As `assign_ranks`, of rank_logit f32[N, K] and valid bool[N] to rank classes i32[N], but a
+    region is judged by all its probabilities at once, the mean of its rank class. By the paper's
+    rule a region that may be first or third loses rank 2 to one that is last or, somewhat more
+    often than it, second.
     """
     rank_class = jnp.arange(rank_logit.shape[-1])
     # log(mean / (highest - mean)) orders as the mean does, but never rounds to either end.

@@ -25,8 +25,9 @@ def propose(
 
     Takes of each level the `pre_nms_top` anchors (within `where` bool[A]) of highest logit, cuts
     their boxes to the photograph of valid_hw i32[2], drops empty ones and suppresses within the
-    level. Equal logits: finer level first, then row-major. Padded slots hold empty boxes and score
-    0. No gradient flows back.
+    level what overlaps a better one by an IoU above nms_threshold. Scores are logits. Equal logits:
+    finer level first, then row-major. Padded slots hold empty boxes and score 0. No gradient flows
+    back.
     """
     outputs = jax.lax.stop_gradient(outputs)
     logit = jnp.where(where, outputs.objectness_logit, -jnp.inf)
@@ -61,7 +62,8 @@ def detections(
 
     A region's score is its probability of being no background; those above `class_threshold` are
     moved by their offsets, cut to the photograph of valid_hw i32[2], dropped where empty, and
-    suppressed. Equal scores: the first. Padded slots hold empty boxes and score 0.
+    suppressed where they overlap a better one by an IoU above nms_threshold. Equal scores: the
+    first. Padded slots hold empty boxes and score 0.
     """
     score = jax.nn.softmax(outputs.class_logit, axis=-1)[:, 0]
     xyxy = boxes.clip(decode(outputs.delta, regions.xyxy, REGION_WEIGHTS), valid_hw)

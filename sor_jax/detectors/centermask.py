@@ -21,7 +21,10 @@ class CenterMaskObjective(Objective):
     """Losses of a batch: fcos_class, fcos_box, fcos_centerness, mask, mask_iou, rank.
 
     Attributes:
-      class_threshold, nms_threshold, pre_nms_top, max_proposals: as of decode.dense.proposals.
+      class_threshold: class probability above which a point proposes its box.
+      nms_threshold: IoU with a better box above which one is dropped.
+      pre_nms_top: boxes of a level that are compared with each other, the best ones.
+      max_proposals: boxes an image that remain.
       clip_boxes: cut regions to the photograph before they are pooled.
     """
 
@@ -52,7 +55,14 @@ class CenterMaskObjective(Objective):
         }
 
     def propose(self, dense, points, where, valid_hw) -> Proposals:
-        """The detector's proposals [B, max_proposals], cut to the photograph if so configured."""
+        """Raw outputs [B, P] -> proposals [B, max_proposals], cut to the photograph if so asked.
+
+        Args:
+          dense: DenseOutputs of the model.
+          points: of the pyramid.
+          where: bool[B, P] which of them lie in the photographs.
+          valid_hw: i32[B, 2] the photographs' height and width.
+        """
         return _decode(self, dense, points, where, valid_hw, self.max_proposals)
 
     def sample(self, proposals: Proposals, gt: GroundTruth) -> Rois:
@@ -65,7 +75,7 @@ class CenterMaskPredictor(Predictor):
     """Finds objects with FCOS.
 
     Attributes:
-      class_threshold, nms_threshold, pre_nms_top: as of decode.dense.proposals.
+      class_threshold, nms_threshold, pre_nms_top: see CenterMaskObjective.
       max_detections: boxes an image.
       clip_boxes: cut boxes to the photograph before they are pooled.
     """

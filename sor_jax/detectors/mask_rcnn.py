@@ -24,7 +24,9 @@ class MaskRcnnObjective(Objective):
     heads.
 
     Attributes:
-      pre_nms_top, max_proposals, nms_threshold: as of decode.rcnn.propose.
+      pre_nms_top: anchors of a level whose boxes are compared with each other, the best ones.
+      max_proposals: boxes an image that the first stage hands on.
+      nms_threshold: IoU with a better box of its level above which one is dropped.
       sampled_anchors: anchors an image that the RPN learns from, at most half of them positive.
       sampled_rois: regions an image that the box head learns from.
     """
@@ -56,7 +58,14 @@ class MaskRcnnObjective(Objective):
         return losses, self.foreground(target)
 
     def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
-        """The first stage: proposals [B, max_proposals], cut to the photograph."""
+        """The first stage: proposals [B, max_proposals], cut to the photograph.
+
+        Args:
+          outputs: of the RPN, [B, A].
+          anchors: of the pyramid, A.
+          where: bool[B, A] which of them belong to the photographs.
+          valid_hw: i32[B, 2] the photographs' height and width.
+        """
         return _propose(self, outputs, anchors, where, valid_hw)
 
     def anchor_losses(
@@ -77,7 +86,10 @@ class MaskRcnnObjective(Objective):
         }
 
     def sample(self, proposals: Proposals, gt: GroundTruth, keys) -> RegionTargets:
-        """A sample [B, sampled_rois] of proposals and ground-truth boxes, foreground first."""
+        """A sample [B, sampled_rois] of proposals and ground-truth boxes, foreground first.
+
+        `keys` key[B] draw it.
+        """
         num_candidates = proposals.score.shape[1] + gt.boxes.valid.shape[1]
         draw = self.draw(keys, 2, num_candidates)
         return jax.vmap(
@@ -104,9 +116,9 @@ class MaskRcnnPredictor(Predictor):
     """Finds objects with a region proposal network and a box head.
 
     Attributes:
-      pre_nms_top, max_proposals, nms_threshold: as of decode.rcnn.propose.
-      class_threshold: as of decode.rcnn.detections.
-      box_nms_threshold: its nms_threshold.
+      pre_nms_top, max_proposals, nms_threshold: of the first stage, see MaskRcnnObjective.
+      class_threshold: probability of an object above which a region is one.
+      box_nms_threshold: IoU with a better box above which one of the second stage is dropped.
       max_detections: boxes an image.
     """
 
@@ -135,7 +147,14 @@ class MaskRcnnPredictor(Predictor):
         return found, finite
 
     def propose(self, outputs: AnchorOutputs, anchors, where, valid_hw) -> Proposals:
-        """The first stage: proposals [B, max_proposals], cut to the photograph."""
+        """The first stage: proposals [B, max_proposals], cut to the photograph.
+
+        Args:
+          outputs: of the RPN, [B, A].
+          anchors: of the pyramid, A.
+          where: bool[B, A] which of them belong to the photographs.
+          valid_hw: i32[B, 2] the photographs' height and width.
+        """
         return _propose(self, outputs, anchors, where, valid_hw)
 
 

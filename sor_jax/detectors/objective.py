@@ -34,9 +34,9 @@ class Objective:
         and with the mask IoU's or the rank loss the head. The rank loss's is the paper's lambda.
       rank_loss: "cross_entropy" (the paper's), "pairwise" or "listmle", see losses.ranking.
       mask_gradient: let the mask IoU and rank losses reach the mask head through its probability.
-      raw_mask: as of run_heads.
-      whole_pixels: as of mask_targets.
-      remat: as of run_heads.
+      raw_mask: show the ranking head mask logits, not probabilities.
+      whole_pixels: count an object's share in a region in whole pixels, as the original does.
+      remat: compute what lies inside the heads again for the gradient instead of keeping it.
     """
 
     model: Segmenter
@@ -55,9 +55,9 @@ class Objective:
 
         Args:
           model: the network with its variables.
-          levels: of Segmenter.features.
-          batch: as of Batch.
-          gt: its ground truth, none in fillers.
+          levels: the pyramid's maps [B, h, w, C], fine to coarse.
+          batch: the photographs, B with fillers.
+          gt: their ground truth, none in fillers.
           keys: key[B], for what is drawn at random.
         """
         raise NotImplementedError
@@ -67,7 +67,7 @@ class Objective:
 
         Args:
           params, frozen: the model's collections.
-          batch: as of Batch; fillers and padding reach no loss.
+          batch: photographs with ground truth; fillers and padding reach no loss.
           rng: key for what is drawn at random.
 
         Returns:
@@ -89,7 +89,13 @@ class Objective:
         return total, scalars | {f"rois/{name}": value for name, value in sums.counts.items()}
 
     def sums(self, params, frozen, batch: Batch, keys) -> Sums:
-        """The losses of a batch before they are divided; `keys` key[B], one for each image."""
+        """The losses of a batch before they are divided.
+
+        Args:
+          params, frozen: the model's collections.
+          batch: photographs with ground truth; fillers and padding reach no loss.
+          keys: key[B], one for each image.
+        """
         variables = {"params": params, "frozen": frozen}
         model = self.model.bind(variables)
         gt = dataclasses.replace(
@@ -127,6 +133,12 @@ class Objective:
         """Mask, mask IoU (where there is such a head) and rank losses of the foreground.
 
         Regions of an object without a mask count for the rank loss alone.
+
+        Args:
+          outputs: of the heads, [B, roi_slots].
+          rois: the regions, [B, roi_slots].
+          gt: what they are matched to, [B, M].
+          valid_hw: i32[B, 2] the photographs' height and width.
         """
         valid, xyxy, logit = rois.boxes.valid, rois.boxes.xyxy, outputs.mask_logit
 

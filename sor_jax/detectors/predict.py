@@ -45,7 +45,7 @@ class Predictor:
 
         Args:
           model: the network with its variables.
-          levels: of Segmenter.features.
+          levels: the pyramid's maps [B, h, w, C], fine to coarse.
           images: the photographs.
         """
         raise NotImplementedError

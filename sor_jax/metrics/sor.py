@@ -31,7 +31,7 @@ def paint(masks: np.ndarray, greys: np.ndarray) -> np.ndarray:
 
 
 def rank_map(masks: np.ndarray, rank_class: np.ndarray, num_ranks: int = NUM_RANKS) -> np.ndarray:
-    """The ranked objects as of `paint`.
+    """The ranked objects in their greys, smaller ones on top.
 
     Args:
       masks: bool[n, h, w]; n may be 0.
@@ -68,7 +68,10 @@ def matched_values(pred_map: np.ndarray, masks: np.ndarray) -> list[int | None]:
 
 
 def mean_values(pred_map: np.ndarray, masks: np.ndarray) -> list[float | None]:
-    """As matched_values, for maps of any greys: the mean inside the object, None where it is 0."""
+    """As matched_values, for maps of any greys: the mean inside the object, None where it is 0.
+
+    pred_map u8[h, w], masks bool[n, h, w]; n values.
+    """
     return [float(pred_map[mask].mean()) if pred_map[mask].any() else None for mask in masks]
 
 

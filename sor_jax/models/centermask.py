@@ -20,10 +20,13 @@ class CenterMask(Segmenter, kw_only=True):
     fcos: FcosHead
 
     def detect(self, levels, valid_hw):
-        """[P3, .. P7] -> DenseOutputs [B, P]."""
+        """levels [P3, .. P7], each [B, h, w, C], valid_hw i32[B, 2] -> DenseOutputs [B, P]."""
         return self.fcos(levels, valid_hw, STRIDES)
 
     def __call__(self, image, valid_hw, boxes: Boxes):
-        """Touches every part once, so that `init` makes all parameters."""
+        """Touches every part once, so that `init` makes all parameters.
+
+        image u8[B, H, W, 3], valid_hw i32[B, 2], boxes [B, R] in pixels.
+        """
         levels = self.features(image, valid_hw)
         return self.detect(levels, valid_hw), *self.touch_heads(levels, boxes, valid_hw)

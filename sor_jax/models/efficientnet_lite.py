@@ -73,7 +73,9 @@ class InvertedResidual(nn.Module):
     """1x1 to a wider map, a depthwise convolution, 1x1 to `out` channels without activation.
 
     Attributes:
-      expand, kernel, stride, out: as of StageSpec; expand 1 leaves the first convolution out.
+      expand: factor of the wider map; 1 leaves the first convolution out.
+      kernel, stride: of the depthwise convolution.
+      out: channels of the result.
       identity: whether the input is added to the result.
     """
 
@@ -170,7 +172,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x, valid_hw):
-        """As of EfficientNetLite -> class logits f32[B, classes]."""
+        """Images f[B, H, W, 3], valid_hw i32[B, 2] -> class logits f32[B, classes]."""
         x = EfficientNetLite(self.spec, dtype=self.dtype, name="backbone")(x, valid_hw)[-1]
         cells = jnp.sum(inside(valid_hw, x.shape[1:3], 32), (1, 2))
         mean = jnp.sum(x, (1, 2), dtype=jnp.float32) / cells

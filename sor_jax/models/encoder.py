@@ -55,7 +55,7 @@ class Encoder(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """x = norm(x + attention(x)); x = norm(x + ffn(x)). Attributes: as of Encoder."""
+    """x = norm(x + attention(x)); x = norm(x + ffn(x)). Its attributes are Encoder's."""
 
     heads: int
     ffn: int
@@ -65,7 +65,10 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x, valid, *, train: bool = False):
-        """f32[B, R, D] of tokens x f[B, R, D], which see the valid ones bool[B, R] alone."""
+        """f32[B, R, D] of tokens x f[B, R, D], which see the valid ones bool[B, R] alone.
+
+        Raises ValueError for an activation that is none of ACTIVATIONS.
+        """
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation is {self.activation!r}; expected one of {tuple(ACTIVATIONS)}"
@@ -84,7 +87,7 @@ class EncoderLayer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over a set. Attributes: as of Encoder."""
+    """Multi-head self-attention over a set. Its attributes are Encoder's."""
 
     heads: int
     dropout: float
@@ -92,7 +95,10 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, x, valid, *, train: bool = False):
-        """f32[B, R, D], bool[B, R] -> f32[B, R, D]."""
+        """x f32[B, R, D], valid bool[B, R] -> f32[B, R, D]; padded tokens are seen by none.
+
+        Raises ValueError where D does not divide by the number of heads.
+        """
         width = x.shape[-1]
         if width % self.heads:
             raise ValueError(f"tokens of width {width} do not divide into {self.heads} heads")

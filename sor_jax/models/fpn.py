@@ -34,6 +34,9 @@ class FeaturePyramid(nn.Module):
         Returns:
           One level a stage and those on top, fine to coarse, of strides s, [B, ceil(H / s),
           ceil(W / s), channels], 0 outside the photograph.
+
+        Raises:
+          ValueError: `top` is none of TOPS.
         """
         if self.top not in TOPS:
             raise ValueError(f"top is {self.top!r}; expected one of {TOPS}")

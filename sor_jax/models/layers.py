@@ -109,7 +109,10 @@ class FrozenBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x, where=None):
-        """Scales and shifts each channel of [..., C]; `where` (as of GroupNorm) plays no part."""
+        """Scales and shifts each channel of x [..., C].
+
+        `where`, the cells that a group norm reads, plays no part.
+        """
         shape = (x.shape[-1],)
         scale = self.variable("frozen", "scale", jnp.ones, shape).value
         bias = self.variable("frozen", "bias", jnp.zeros, shape).value
@@ -157,7 +160,8 @@ class GroupNorm(nn.Module):
 def norm_layer(kind: str, dtype: jnp.dtype, name: str, epsilon: float = EPSILON) -> nn.Module:
     """The backbone's norm: "frozen_bn" (needs loaded weights) or "group" (from scratch).
 
-    `epsilon` is that of the batch norm that the weights were trained with.
+    `epsilon` is that of the batch norm that the weights were trained with. Raises ValueError for
+    another kind.
     """
     if kind == "frozen_bn":
         return FrozenBatchNorm(dtype=dtype, epsilon=epsilon, name=name)
@@ -170,9 +174,9 @@ class ConvNorm(nn.Module):
     """Convolution without bias, norm, activation; what lies outside the photograph becomes 0.
 
     Attributes:
-      features, kernel, stride, kernel_init, frozen: as of Conv; features 0 is a convolution of each
-        channel alone, of the side `kernel`.
-      norm, epsilon: as of norm_layer.
+      features: output channels; 0 is a convolution of each channel alone, of the side `kernel`.
+      kernel, stride, kernel_init, frozen: of the convolution, see Conv.
+      norm, epsilon: the kind of norm, "frozen_bn" or "group", and its epsilon, see norm_layer.
       activation: None for none.
       separable: a convolution of each channel alone, then a 1x1 one.
       tensorflow: whether a stride of 2 pads as TensorFlow does at even sides, a cell less in front.

@@ -26,11 +26,14 @@ class MaskRcnn(Segmenter, kw_only=True):
     box: BoxHead
 
     def detect(self, levels, valid_hw):
-        """[P2, .. P6] -> AnchorOutputs [B, A]."""
+        """levels [P2, .. P6], each [B, h, w, C] -> AnchorOutputs [B, A]."""
         return self.rpn(levels)
 
     def box_features(self, levels, boxes: Boxes, valid_hw):
-        """Regions [B, R] -> what the box head reads of them, [B, R, 7, 7, C]."""
+        """Regions [B, R] -> what the box head reads of them, [B, R, 7, 7, C].
+
+        levels are those of `detect`, valid_hw i32[B, 2]; padded regions read 0.
+        """
         maps = levels[: len(self.roi_levels)]
 
         def pool(boxes):
@@ -39,11 +42,14 @@ class MaskRcnn(Segmenter, kw_only=True):
         return in_chunks(pool, boxes, size=POOLED_AT_ONCE)
 
     def boxes(self, levels, boxes: Boxes, valid_hw):
-        """Class and offset of regions [B, R] -> RegionBoxes [B, R]."""
+        """Class and offset of regions [B, R] -> RegionBoxes [B, R]; see `box_features`."""
         return self.box(self.box_features(levels, boxes, valid_hw))
 
     def __call__(self, image, valid_hw, boxes: Boxes):
-        """Touches every part once, so that `init` makes all parameters."""
+        """Touches every part once, so that `init` makes all parameters.
+
+        image u8[B, H, W, 3], valid_hw i32[B, 2], boxes [B, R] in pixels.
+        """
         levels = self.features(image, valid_hw)
         found = self.detect(levels, valid_hw), self.boxes(levels, boxes, valid_hw)
         return *found, *self.touch_heads(levels, boxes, valid_hw)

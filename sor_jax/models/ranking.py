@@ -49,7 +49,10 @@ class RankingHead(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
-        """Makes the layers, each under the name that its parameters have."""
+        """Makes the layers, each under the name that its parameters have.
+
+        Raises ValueError for a position that is none of POSITIONS.
+        """
         if self.position not in POSITIONS:
             raise ValueError(f"position is {self.position!r}; expected one of {POSITIONS}")
         if self.position == "maps":
@@ -79,7 +82,11 @@ class RankingHead(nn.Module):
         self.rank = Dense(self.num_ranks, kernel_init=normal(0.01), dtype=jnp.float32)
 
     def __call__(self, pooled, mask_prob, boxes, valid_hw, *, train: bool = False):
-        """Ranks the regions of each image against each other: `tokens`, then `interact`."""
+        """Ranks the regions of each image against each other: `tokens`, then `interact`.
+
+        pooled [B, R, S, S, C + 2], mask_prob f32[B, R, 2S, 2S], boxes [B, R], valid_hw i32[B, 2]
+        -> rank logits f32[B, R, K].
+        """
         tokens = self.tokens(pooled, mask_prob, boxes.xyxy, valid_hw)
         return self.interact(tokens, boxes.valid, train=train)
 

@@ -51,7 +51,7 @@ class BoxHead(nn.Module):
 
     @nn.compact
     def __call__(self, x) -> RegionBoxes:
-        """[B, R, S, S, C] -> RegionBoxes [B, R], float32."""
+        """Pooled regions x [B, R, S, S, C] -> RegionBoxes [B, R], float32."""
         x = x.reshape(*x.shape[:-3], -1)
         for i in range(2):
             init = torch_uniform(3.0)

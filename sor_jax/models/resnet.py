@@ -46,8 +46,10 @@ class Bottleneck(nn.Module):
     Attributes:
       inner: channels of the first two convolutions; four times as many come out.
       stride: of the shortcut and of one of the first two convolutions.
-      stride_in_3x3: of which one, as of ResNetSpec.
-      norm, frozen, dtype: as of ConvNorm.
+      stride_in_3x3: of the second, 3x3 one; else of the first.
+      norm: "frozen_bn" or "group".
+      frozen: whether the convolutions are fixed, in the collection "frozen".
+      dtype: what convolutions compute in.
     """
 
     inner: int
@@ -87,7 +89,8 @@ class ResNet(nn.Module):
       norm: "frozen_bn" or "group".
       frozen_stages: the stem counts as 1, stage s as s: the convolutions up to this one are fixed,
         in the collection "frozen"; 0 trains all.
-      remat: as of VoVNet.
+      remat: keep only what goes between blocks, and compute what lies in them again for the
+        gradient.
       dtype: what convolutions compute in.
     """
 

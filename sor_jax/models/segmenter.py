@@ -50,7 +50,10 @@ class Segmenter(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def normalize(self, image, valid_hw):
-        """u8[B, H, W, 3] RGB -> f[B, H, W, 3], 0 outside the photograph."""
+        """u8[B, H, W, 3] RGB -> f[B, H, W, 3], 0 outside the photograph, valid_hw i32[B, 2].
+
+        Raises ValueError for another pixel_order than rgb or bgr.
+        """
         if self.pixel_order not in ("rgb", "bgr"):
             raise ValueError(f"pixel_order is {self.pixel_order!r}; expected 'rgb' or 'bgr'")
         image = image[..., ::-1] if self.pixel_order == "bgr" else image
@@ -59,7 +62,10 @@ class Segmenter(nn.Module):
         return jnp.where(inside(valid_hw, image.shape[1:3], 1), x, 0).astype(self.dtype)
 
     def features(self, image, valid_hw):
-        """u8[B, H, W, 3] RGB, H and W multiples of 32 -> the levels, f[B, h, w, C]."""
+        """u8[B, H, W, 3] RGB, valid_hw i32[B, 2] -> the levels f[B, h, w, C], fine to coarse.
+
+        Raises ValueError unless H and W are multiples of 32.
+        """
         height, width = image.shape[1:3]
         if height % 32 or width % 32:
             raise ValueError(
@@ -110,11 +116,11 @@ class Segmenter(nn.Module):
         return self.iou(pooled[..., :-2], mask_prob)
 
     def tokens(self, pooled, mask_prob, boxes: Boxes, valid_hw):
-        """One visual token a region, f32[B, R, D]."""
+        """[B, R, 14, 14, C + 2], mask_prob f32[B, R, 28, 28] -> a token a region, f32[B, R, D]."""
         return self.ranking.tokens(pooled, mask_prob, boxes.xyxy, valid_hw)
 
     def ranks(self, tokens, boxes: Boxes, *, train: bool = False):
-        """Rank logits f32[B, R, 5] of the tokens of each image."""
+        """Tokens f32[B, R, D] of each image -> rank logits f32[B, R, K]; `train`: with dropout."""
         return self.ranking.interact(tokens, boxes.valid, train=train)
 
     def touch_heads(self, levels, boxes: Boxes, valid_hw):

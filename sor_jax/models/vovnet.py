@@ -65,9 +65,12 @@ class OsaBlock(nn.Module):
     """A chain of 3x3 convolutions, all of whose outputs are aggregated once.
 
     Attributes:
-      conv, out, layers: as of VoVNetSpec.
+      conv: channels of the 3x3 convolutions.
+      out: channels of the result.
+      layers: 3x3 convolutions in the chain.
       identity: whether the input is added to the result.
-      depthwise: as of VoVNetSpec; the chain then starts with a 1x1 convolution to its width.
+      depthwise: each 3x3 convolution but the first is a depthwise one and a 1x1 one; the chain then
+        starts with a 1x1 convolution to its width.
     """
 
     conv: int
@@ -80,7 +83,7 @@ class OsaBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x, where):
-        """[B, H, W, C] -> [B, H, W, out]."""
+        """x [B, H, W, C], where bool[B, H, W, 1] inside the photograph -> [B, H, W, out]."""
         unit = _unit(self)
         outputs, y = [x], x
         if self.depthwise and x.shape[-1] != self.conv:

@@ -36,6 +36,15 @@ def fcos_targets(
     A point is positive for a box when it lies strictly inside the box's centre region, which is cut
     to the box, and its longest distance to a side is in the level's range. `gt` holds one image's
     boxes [M]. No gradient flows back.
+
+    Args:
+      gt: boxes of one image, in pixels; padded ones are given to no point.
+      points: of all levels, xy in the same pixels.
+      size_ranges: (shortest, longest) in pixels, one of each level.
+      center_radius: half the side of the centre region, in strides of the point's level.
+
+    Raises:
+      ValueError: there are more levels than size_ranges.
     """
     if points.level.max() >= len(size_ranges):
         raise ValueError(

@@ -51,7 +51,8 @@ def mask_iou_targets(logit, crops, share):
 
     Args:
       logit: f32[R, 28, 28]; the mask is where it is above 0.
-      crops, share: as of mask_targets.
+      crops: f32[R, 28, 28] 0 or 1, the matched object within each region.
+      share: f32[R] of the object that lies in the region, above 0.
 
     Returns:
       f32[R] in 0..1 (Mask Scoring R-CNN, section 3.2)

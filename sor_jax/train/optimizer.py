@@ -135,7 +135,7 @@ class PartialObjective:
 
     Attributes:
       whole: the objective.
-      only: the parts, as of is_trained.
+      only: the parts that train, top-level names of the model.
     """
 
     whole: Objective

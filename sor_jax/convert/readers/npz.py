@@ -28,7 +28,7 @@ class _Array(LazyArray):
         self._file, self._name, self._where = file, name, where
 
     def array(self) -> np.ndarray:
-        """As of LazyArray; an array of objects, which would have to be unpickled, is refused."""
+        """The array; one of objects, which would have to be unpickled, is refused."""
         try:
             return self._file[self._name]
         except ValueError as error:

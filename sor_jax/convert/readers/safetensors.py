@@ -36,7 +36,7 @@ class _Array(LazyArray):
         self._file, self._name, self._where = file, name, where
 
     def array(self) -> np.ndarray:
-        """As of LazyArray; bfloat16, which numpy has not, becomes float32."""
+        """The array; bfloat16, which numpy has not, becomes float32."""
         file, name = self._file, self._name
         try:
             array = file.get_tensor(name)

@@ -80,7 +80,7 @@ class Tensor(LazyArray):
         self._code, self._where = code or storage.code, where
 
     def array(self) -> np.ndarray:
-        """As of LazyArray; raises CheckpointError where the window reaches beyond its storage."""
+        """The array; raises CheckpointError where the window reaches beyond its storage."""
         if not self._code:
             raise CheckpointError(f"{self._where}: a tensor does not say its type")
         flat = self._storage.flat(self._code, self._where)
