@@ -62,6 +62,20 @@ def moved_parts(parts, box, scale=(1.0, 1.0)):
     return [(part.astype(np.float64) - box[:2]) * scale for part in parts]
 
 
+def test_a_region_has_the_same_bitmap_in_any_slot():
+    alone = [targets_of(discs(), BOXES[i : i + 1], INDEX[i : i + 1]) for i in range(5)]
+    empty = np.zeros(4, np.float32)
+    for slots in ([4, 0, 1], [0, None, None, None, None, None, 3], [None] * 9, [3, 2, 1, 0, 4, 2]):
+        boxes = np.stack([empty if i is None else BOXES[i] for i in slots])
+        crops, share = targets_of(discs(), boxes, [0 if i is None else INDEX[i] for i in slots])
+        for slot, i in enumerate(slots):
+            if i is None:
+                assert not crops[slot].any()
+                continue
+            np.testing.assert_array_equal(crops[slot], alone[i][0][0])
+            np.testing.assert_allclose(share[slot], alone[i][1][0], rtol=1e-5)
+
+
 def test_polygons_are_drawn_in_the_region(outlined):
     parts, index, boxes = outlined
     got, _ = targets_of(np.zeros((len(parts), *HW), np.uint8), boxes, index, parts=parts)
