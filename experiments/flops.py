@@ -4,6 +4,7 @@ Counted are convolutions and matrix products, whatever the device. XLA's own cou
 (`Lowered.cost_analysis`) takes the body of a loop once, and GPUs report none.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -42,16 +43,16 @@ def peak_flops(device_kind: str, dtype: str) -> float | None:
     return None
 
 
-def count_flops(jaxpr, *, conditional: float = 1.0) -> float:
+def count_flops(jaxpr, *, conditional: float = 1.0, loops: float = 1.0) -> float:
     """Two for each product of two numbers; padding and the holes of dilation are none.
 
     Args:
       jaxpr: of `jax.jit(f).trace(..).jaxpr`, or one inside of it.
       conditional: which share of the conditionals takes its costliest branch; the others count as
         nothing.
-
-    Loops count as often as they run, those without a known end once.
+      loops: how often a loop without a known end runs; the others count as often as they run.
     """
+    count = functools.partial(count_flops, conditional=conditional, loops=loops)
     total = 0.0
     for equation in _needed(getattr(jaxpr, "jaxpr", jaxpr)):
         name, params = equation.primitive.name, equation.params
@@ -60,22 +61,21 @@ def count_flops(jaxpr, *, conditional: float = 1.0) -> float:
         elif name == "dot_general":
             total += _product(equation)
         elif name == "cond":
-            branches = [count_flops(each, conditional=conditional) for each in params["branches"]]
+            branches = [count(each) for each in params["branches"]]
             is_choice_of_platform = params.get("branches_platforms") is not None
             total += max(branches) * (1.0 if is_choice_of_platform else conditional)
         else:
-            times = params["length"] if name == "scan" else 1
-            inner = (count_flops(each, conditional=conditional) for each in _inside(params))
-            total += times * sum(inner)
+            times = {"scan": params.get("length"), "while": loops}.get(name, 1)
+            total += times * sum(map(count, _inside(params)))
     return total
 
 
-def head_share(regions: float, slots: int) -> float:
-    """Which share of the heads' chunks runs at least, with so many regions an image on average.
+def head_chunks(regions: float, slots: int) -> int:
+    """How many of the heads' chunks run at least, with so many regions an image on average.
 
-    These are the conditionals of a training step.
+    They are the loops without a known end of a training step.
     """
-    return min(1.0, math.ceil(regions / CHUNK) / math.ceil(slots / CHUNK))
+    return math.ceil(min(regions, slots) / CHUNK)
 
 
 def _convolution(equation) -> float:

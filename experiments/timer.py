@@ -14,7 +14,7 @@ import time
 
 import jax
 
-from experiments.flops import count_flops, head_share, peak_flops
+from experiments.flops import count_flops, head_chunks, peak_flops
 from experiments.made_up import made_up_batch
 from experiments.regions import eager, with_regions
 from sor_jax.build import build_model, build_objective, build_predict, init_variables
@@ -98,8 +98,8 @@ class Timer:
         size, count = len(self.batch.valid), self.mesh.size
         scalars = jax.device_get(scalars)
         foreground = statistics.fmean(float(s["rois/foreground"]) for s in scalars) / size
-        heads = head_share(foreground, self.config.model.roi_slots)
-        flops = count_flops(jaxpr, conditional=heads) / count
+        heads = head_chunks(foreground, self.config.model.roi_slots)
+        flops = count_flops(jaxpr, loops=heads) / count
         peak = peak_flops(device.device_kind, dtype)
         peak_bytes, told_by = peak_memory(device, step)
         return {

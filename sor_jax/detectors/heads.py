@@ -1,7 +1,7 @@
 """The heads over the regions of a batch, a few slots at a time: empty ones cost nothing.
 
-Slots are many, so that nothing is dropped, and mostly empty. They are walked in chunks; a chunk
-in which no image has a region is skipped by a condition on the device.
+Slots are many, so that nothing is dropped, and mostly empty. They are walked in chunks, up to the
+last one in which an image has a region.
 """
 
 import functools
@@ -15,7 +15,8 @@ from sor_jax.models.segmenter import Segmenter
 from sor_jax.ops.chunks import in_chunks
 from sor_jax.structures import Boxes
 
-CHUNK = 16
+CHUNK = 8
+_HEADS = ("mask", "iou", "ranking")
 
 
 class RegionOutputs(NamedTuple):
@@ -54,20 +55,27 @@ def run_heads(
       remat: compute what lies inside the heads again for the gradient instead of keeping it.
       dropout_keys: key[B] turns dropout on; what an image draws depends on its own alone.
     """
-    apply: Callable[..., Any] = functools.partial(model.apply, variables)
 
-    def chunk_outputs(boxes):
+    def maps(weights, valid_hw, boxes):
+        params, levels = weights
+        apply: Callable[..., Any] = functools.partial(model.apply, {"params": params})
         pooled, undersampled = apply(levels, boxes, valid_hw, method="pool")
         logit = apply(pooled, method="masks")
         seen = logit if mask_gradient else jax.lax.stop_gradient(logit)
         prob = jax.nn.sigmoid(seen)
-        iou = apply(pooled, prob, method="mask_iou") if mask_iou else None
+        of_iou = apply(pooled, prob, method="iou_maps") if mask_iou else None
         mask = seen if raw_mask else prob
-        tokens = apply(pooled, mask, boxes, valid_hw, method="tokens") if ranks else None
-        return logit, iou, tokens, undersampled.astype(jnp.float32)
+        of_rank = apply(pooled, mask, method="token_maps") if ranks else None
+        return logit, of_iou, of_rank, undersampled.astype(jnp.float32)
 
-    chunk_outputs = jax.checkpoint(chunk_outputs) if remat else chunk_outputs
-    logit, iou, tokens, undersampled = in_chunks(chunk_outputs, boxes, size=CHUNK)
+    maps = jax.checkpoint(maps) if remat else maps
+    heads = {name: params for name, params in variables["params"].items() if name in _HEADS}
+    weights = heads, list(levels)
+    logit, of_iou, of_rank, undersampled = in_chunks(maps, weights, valid_hw, boxes, size=CHUNK)
+    # Wide layers see all regions at once: their kernels are larger than what a chunk would save.
+    apply: Callable[..., Any] = functools.partial(model.apply, variables)
+    iou = apply(of_iou, method="mask_iou_of") if mask_iou else None
+    tokens = apply(of_rank, boxes, valid_hw, method="tokens_of") if ranks else None
     if not ranks:
         rank_logit = None
     elif dropout_keys is None:

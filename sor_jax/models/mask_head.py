@@ -75,16 +75,29 @@ class MaskIouHead(nn.Module):
     hidden: int = 1024
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
+    def setup(self):
+        """Makes the layers, each under the name that its parameters have."""
+        for i in range(self.depth):
+            stride = 2 if i == self.depth - 1 else 1
+            setattr(self, f"conv{i + 1}", Conv(self.channels, stride=stride, dtype=self.dtype))
+        for i in range(2):
+            setattr(self, f"fc{i + 1}", Dense(self.hidden, dtype=self.dtype))
+        self.iou = Dense(1, kernel_init=normal(0.01), dtype=jnp.float32)
+
     def __call__(self, x, mask_prob):
-        """[B, R, S, S, C], probabilities f32[B, R, 2S, 2S] -> IoU f32[B, R]."""
+        """[B, R, S, S, C], probabilities f32[B, R, 2S, 2S] -> IoU f32[B, R]: `maps`, `score`."""
+        return self.score(self.maps(x, mask_prob))
+
+    def maps(self, x, mask_prob):
+        """The convolutions, flat: [B, R, ..]."""
         mask = nn.max_pool(mask_prob[..., None], (2, 2), (2, 2)).astype(x.dtype)
         x = jnp.concatenate([x, mask], axis=-1)
         for i in range(self.depth):
-            stride = 2 if i == self.depth - 1 else 1
-            x = Conv(self.channels, stride=stride, dtype=self.dtype, name=f"conv{i + 1}")(x)
-            x = nn.relu(x)
-        x = x.reshape(*x.shape[:-3], -1)
+            x = nn.relu(getattr(self, f"conv{i + 1}")(x))
+        return x.reshape(*x.shape[:-3], -1)
+
+    def score(self, x):
+        """The fully connected layers: what `maps` gives -> IoU f32[B, R]."""
         for i in range(2):
-            x = nn.relu(Dense(self.hidden, dtype=self.dtype, name=f"fc{i + 1}")(x))
-        return Dense(1, kernel_init=normal(0.01), dtype=jnp.float32, name="iou")(x)[..., 0]
+            x = nn.relu(getattr(self, f"fc{i + 1}")(x))
+        return self.iou(x)[..., 0]

@@ -36,10 +36,10 @@ class MaskRcnn(Segmenter, kw_only=True):
         """
         maps = levels[: len(self.roi_levels)]
 
-        def pool(boxes):
+        def pool(maps, valid_hw, boxes):
             return self._pool(maps, boxes, valid_hw, BOX_POOLED_SIDE)[0]
 
-        return in_chunks(pool, boxes, size=POOLED_AT_ONCE)
+        return in_chunks(pool, maps, valid_hw, boxes, size=POOLED_AT_ONCE)
 
     def boxes(self, levels, boxes: Boxes, valid_hw):
         """Class and offset of regions [B, R] -> RegionBoxes [B, R]; see `box_features`."""

@@ -102,10 +102,17 @@ class RankingHead(nn.Module):
         Returns:
           f32[B, R, D]
         """
+        return self.tokens_of(self.maps(pooled, mask_prob), xyxy, valid_hw)
+
+    def maps(self, pooled, mask_prob):
+        """The convolutions of `tokens`, flat: [B, R, ..]."""
         x = self._region(pooled, mask_prob)
         for i in range(self.depth):
             x = nn.relu(getattr(self, f"conv{i + 1}")(x))
-        x = x.reshape(*x.shape[:-3], -1)
+        return x.reshape(*x.shape[:-3], -1)
+
+    def tokens_of(self, x, xyxy, valid_hw):
+        """The rest of `tokens`: what `maps` gives -> f32[B, R, D]."""
         for i in range(len(self.hidden)):
             x = nn.relu(getattr(self, f"fc{i + 1}")(x))
         return self._place(x.astype(jnp.float32), xyxy, valid_hw)

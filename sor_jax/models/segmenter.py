@@ -111,13 +111,29 @@ class Segmenter(nn.Module):
 
     def mask_iou(self, pooled, mask_prob):
         """[B, R, 14, 14, C + 2], probabilities f32[B, R, 28, 28] -> IoU f32[B, R]."""
+        return self.mask_iou_of(self.iou_maps(pooled, mask_prob))
+
+    def iou_maps(self, pooled, mask_prob):
+        """The convolutions of `mask_iou`, [B, R, ..]."""
         if self.iou is None:
-            return jnp.ones(mask_prob.shape[:2])
-        return self.iou(pooled[..., :-2], mask_prob)
+            return mask_prob[..., :0, 0]
+        return self.iou.maps(pooled[..., :-2], mask_prob)
+
+    def mask_iou_of(self, maps):
+        """What `iou_maps` gives -> IoU f32[B, R]."""
+        return jnp.ones(maps.shape[:2]) if self.iou is None else self.iou.score(maps)
 
     def tokens(self, pooled, mask_prob, boxes: Boxes, valid_hw):
         """[B, R, 14, 14, C + 2], mask_prob f32[B, R, 28, 28] -> a token a region, f32[B, R, D]."""
-        return self.ranking.tokens(pooled, mask_prob, boxes.xyxy, valid_hw)
+        return self.tokens_of(self.token_maps(pooled, mask_prob), boxes, valid_hw)
+
+    def token_maps(self, pooled, mask_prob):
+        """The convolutions of `tokens`, [B, R, ..]."""
+        return self.ranking.maps(pooled, mask_prob)
+
+    def tokens_of(self, maps, boxes: Boxes, valid_hw):
+        """What `token_maps` gives -> tokens f32[B, R, D]."""
+        return self.ranking.tokens_of(maps, boxes.xyxy, valid_hw)
 
     def ranks(self, tokens, boxes: Boxes, *, train: bool = False):
         """Tokens f32[B, R, D] of each image -> rank logits f32[B, R, K]; `train`: with dropout."""

@@ -58,6 +58,15 @@ def test_loops_count_as_often_as_they_run_and_gradients_twice_more():
     assert count_flops(traced(again, x, w).jaxpr) == 40 * once
 
 
+def test_a_loop_without_a_known_end_runs_as_often_as_told():
+    def looped(count, x):
+        return jax.lax.fori_loop(0, count, lambda _, x: x @ x, x)
+
+    found = traced(looped, jnp.array(3), jnp.ones((8, 8))).jaxpr
+    assert count_flops(found) == 2 * 8**3
+    assert count_flops(found, loops=3) == 3 * 2 * 8**3
+
+
 def test_of_a_condition_the_costliest_branch_in_so_many_cases():
     def chosen(x):
         return jax.lax.cond(x.sum() > 0, lambda x: x @ x @ x, lambda x: x @ x, x)
