@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.layers import ConvNorm, Dense, normal
+from sor_jax.ops.channels import channel_sums
 from sor_jax.ops.coords import inside, inside_each
 
 EPSILON = 1e-3  # of the batch norms that the published weights were trained with
@@ -175,7 +176,7 @@ class Classifier(nn.Module):
         """Images f[B, H, W, 3], valid_hw i32[B, 2] -> class logits f32[B, classes]."""
         x = EfficientNetLite(self.spec, dtype=self.dtype, name="backbone")(x, valid_hw)[-1]
         cells = jnp.sum(inside(valid_hw, x.shape[1:3], 32), (1, 2))
-        mean = jnp.sum(x, (1, 2), dtype=jnp.float32) / cells
+        mean = channel_sums(x) / cells
         classes = Dense(self.classes, kernel_init=normal(0.01), dtype=self.dtype, name="classes")
         return classes(mean).astype(jnp.float32)
 

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sor_jax.ops.channels import add_bias, channel_sums, spread
 from sor_jax.ops.conv import conv2d
 from sor_jax.ops.dense import dense
 from sor_jax.ops.depthwise import depthwise_conv2d
@@ -44,43 +45,48 @@ def bias_uniform(fan_in: int):
     return init
 
 
-def Conv(features, kernel=3, stride=1, *, kernel_init=None, frozen=False, **options):  # noqa: N802
-    """flax's convolution with k // 2 cells of padding on every side and our faster gradients.
+class Conv(nn.Module):
+    """A convolution with k // 2 cells of padding on every side and our faster gradients.
 
-    Args:
+    Attributes:
       features: output channels.
       kernel: side of the kernel.
       stride: step in both axes.
       kernel_init: starting values of the kernel; None for kaiming_fan_out.
+      bias_init: those of the bias.
+      use_bias: whether there is one.
+      feature_group_count: 1, or the input's channels: a convolution of each channel alone.
       frozen: the kernel is not trained: it lies in the collection "frozen", outside "params".
-      **options: of nn.Conv.
+      dtype: what it computes in.
     """
-    return (_FrozenConv if frozen else nn.Conv)(
-        features,
-        (kernel, kernel),
-        stride,
-        kernel // 2,
-        kernel_init=kernel_init or kaiming_fan_out(),
-        conv_general_dilated=_convolve,
-        **options,
-    )
 
+    features: int
+    kernel: int = 3
+    stride: int = 1
+    kernel_init: nn.initializers.Initializer | None = None
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
+    use_bias: bool = True
+    feature_group_count: int = 1
+    frozen: bool = False
+    dtype: jnp.dtype = jnp.float32
 
-def _convolve(x, kernel, strides, padding, *, feature_group_count, **_):
-    """As of jax.lax.conv_general_dilated, of the cases that `Conv` makes."""
-    own = depthwise_conv2d if feature_group_count > 1 else conv2d
-    return own(x, kernel, strides[0])
-
-
-class _FrozenConv(nn.Conv):
-    """A convolution whose kernel lies in the collection "frozen"."""
-
-    @nn.nowrap
-    def param(self, name, init, *args, **kwargs):
-        """The kernel as a variable; the bias as ever."""
-        if name != "kernel":
-            return super().param(name, init, *args, **kwargs)
-        return self.variable("frozen", name, lambda: init(self.make_rng("params"), *args)).value
+    @nn.compact
+    def __call__(self, x):
+        """[.., H, W, C] -> [.., ceil(H / stride), ceil(W / stride), features]."""
+        shape = (self.kernel, self.kernel, x.shape[-1] // self.feature_group_count, self.features)
+        init, lead = self.kernel_init or kaiming_fan_out(), x.shape[:-3]
+        if self.frozen:
+            start = functools.partial(init, shape=shape, dtype=jnp.float32)
+            kernel = self.variable("frozen", "kernel", lambda: start(self.make_rng("params"))).value
+        else:
+            kernel = self.param("kernel", init, shape, jnp.float32)
+        convolve = depthwise_conv2d if self.feature_group_count > 1 else conv2d
+        x = x.astype(self.dtype).reshape(-1, *x.shape[-3:])
+        y = convolve(x, kernel.astype(self.dtype), self.stride)
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
+            y = add_bias(y, bias.astype(self.dtype))
+        return y.reshape(*lead, *y.shape[1:])
 
 
 # flax's, with the starting values that the original's layers have and our faster gradient.
@@ -147,14 +153,15 @@ class GroupNorm(nn.Module):
         y = x.astype(jnp.float32)
 
         def group_mean(values):
-            """Means of each group, repeated for its channels, [B, 1, 1, C]."""
-            total = jnp.sum(jnp.where(where, values, 0), axis=(1, 2))
+            """Means of each group, repeated for its channels, [B, C]."""
+            total = channel_sums(jnp.where(where, values, 0))
             mean = jnp.sum(total.reshape(-1, groups, size), axis=-1) / count
-            return jnp.repeat(mean, size, axis=-1)[:, None, None]
+            return jnp.repeat(mean, size, axis=-1)
 
-        y = y - group_mean(y)
+        y = y - spread(group_mean(y), x.shape[1:3])
         factor = jax.lax.rsqrt(group_mean(jnp.square(y)) + EPSILON) * scale
-        return (y * factor + bias).astype(self.dtype)
+        y = add_bias(y * spread(factor, x.shape[1:3]), bias)
+        return y.astype(self.dtype)
 
 
 def norm_layer(kind: str, dtype: jnp.dtype, name: str, epsilon: float = EPSILON) -> nn.Module:

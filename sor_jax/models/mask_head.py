@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.layers import Conv, Dense, kaiming_fan_out, normal
+from sor_jax.ops.channels import add_bias
 from sor_jax.ops.conv import conv2d
 
 
@@ -57,7 +58,8 @@ class Deconv2(nn.Module):
         wide = kernel.astype(self.dtype).transpose(2, 0, 1, 3).reshape(1, 1, c, -1)
         y = conv2d(x.astype(self.dtype).reshape(-1, h, w, c), wide)
         y = y.reshape(-1, h, w, 2, 2, self.features).swapaxes(2, 3)
-        return y.reshape(*lead, 2 * h, 2 * w, self.features) + bias.astype(self.dtype)
+        y = add_bias(y.reshape(-1, 2 * h, 2 * w, self.features), bias.astype(self.dtype))
+        return y.reshape(*lead, *y.shape[1:])
 
 
 class MaskIouHead(nn.Module):

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sor_jax.models.layers import ConvNorm, bias_uniform, torch_uniform
+from sor_jax.ops.channels import channel_sums, spread
 from sor_jax.ops.coords import inside_each
 from sor_jax.ops.pool import max_pool3
 
@@ -54,11 +55,11 @@ class SqueezeExcite(nn.Module):
         """[B, H, W, C] with zeros outside the photograph -> the same shape."""
         channels = x.shape[-1]
         count = jnp.maximum(jnp.sum(where, axis=(1, 2), dtype=jnp.float32), 1)
-        mean = jnp.sum(x, axis=(1, 2), dtype=jnp.float32) / count
+        mean = channel_sums(x) / count
         kernel = self.param("kernel", torch_uniform(), (channels, channels))
         bias = self.param("bias", bias_uniform(channels), (channels,))
         gate = nn.relu6(mean @ kernel + bias + 3.0) / 6.0
-        return x * gate[:, None, None].astype(x.dtype)
+        return x * spread(gate.astype(x.dtype), x.shape[1:3])
 
 
 class OsaBlock(nn.Module):
