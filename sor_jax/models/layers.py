@@ -48,6 +48,8 @@ def bias_uniform(fan_in: int):
 class Conv(nn.Module):
     """A convolution with k // 2 cells of padding on every side and our faster gradients.
 
+    Not flax's: the gradient of its bias is a reduction that takes 24 times as long on a CPU.
+
     Attributes:
       features: output channels.
       kernel: side of the kernel.
