@@ -11,14 +11,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 def python(*words, cwd=ROOT, timeout=120, **variables):
     """`python WORDS` with this repository on its path: status and output, as text.
 
-    `variables` of the environment are set beside those that there are.
+    `variables` of the environment are set beside those that there are; PYTHONIOENCODING, utf-8
+    where it is not given, is what the output is read by.
     """
     return subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | variables,
         capture_output=True,
-        text=True,
+        encoding=variables.get("PYTHONIOENCODING", "utf-8"),
         timeout=timeout,
     )
 
