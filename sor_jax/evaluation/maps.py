@@ -18,6 +18,7 @@ from sor_jax.metrics.sor import agreement, matched_values, mean_values
 KINDS = ("ranked", "continuous")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".npy")
 _FILTERS = {"ranked": Image.Resampling.NEAREST, "continuous": Image.Resampling.BILINEAR}
+_GREY_MODES = ("1", "L", "LA")  # of Pillow: without colours
 
 
 def evaluate_maps(
@@ -172,8 +173,11 @@ def _of_image(file: pathlib.Path) -> tuple[np.ndarray, bool]:
         image = ImageOps.exif_transpose(stored)
         if image.mode.startswith(("I", "F")):
             return _of_array(np.asarray(image)), False
+        grey = np.asarray(image.convert("L"))
+        if image.mode in _GREY_MODES:
+            return grey, False
         colours = np.asarray(image.convert("RGB")).astype(np.int16)
-        return np.asarray(image.convert("L")), bool(np.ptp(colours, axis=2).max() > 16)
+        return grey, bool(np.ptp(colours, axis=2).max() > 16)
 
 
 def _of_npy(file: pathlib.Path) -> tuple[np.ndarray, bool]:

@@ -30,14 +30,15 @@ def conv2d(x, kernel, stride: int = 1):
     Returns:
       [B, ceil(H / stride), ceil(W / stride), D]
     """
-    if kernel.shape[:2] == (1, 1) and stride == 1:
-        return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
     if _has_few_outputs(kernel, stride):
-        return jax.lax.platform_dependent(x, kernel, cpu=_few_outputs, default=_same)
-    return _same(x, kernel, stride)
+        return jax.lax.platform_dependent(x, kernel, cpu=_few_outputs, default=_plain)
+    return _plain(x, kernel, stride)
 
 
-def _same(x, kernel, stride=1):
+def _plain(x, kernel, stride=1):
+    """As XLA has it wherever it runs."""
+    if _is_product(kernel, stride):
+        return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
     pad = kernel.shape[0] // 2
     return _conv(x, kernel, ((pad, pad), (pad, pad)), stride=stride)
 
@@ -68,12 +69,12 @@ def _backward(stride, residuals, cotangent):
 
 
 def _by_xla(stride, x, kernel, cotangent):
-    return jax.vjp(lambda x, kernel: conv2d.fun(x, kernel, stride), x, kernel)[1](cotangent)
+    return jax.vjp(functools.partial(_plain, stride=stride), x, kernel)[1](cotangent)
 
 
 def _written_out(stride, x, kernel, cotangent):
     """The cotangents of x and kernel by convolutions of the forward kind."""
-    if kernel.shape[:2] == (1, 1) and stride == 1:
+    if _is_product(kernel, stride):
         return _of_a_product(x, kernel, cotangent)
     if _has_few_outputs(kernel, stride):
         return _of_few_outputs(x, kernel, cotangent)
@@ -99,8 +100,12 @@ def _of_a_product(x, kernel, cotangent):
     return x_bar, kernel_bar[None, None]
 
 
+def _is_product(kernel, stride):
+    return stride == 1 and kernel.shape[:2] == (1, 1)
+
+
 def _has_few_outputs(kernel, stride):
-    return stride == 1 and kernel.shape[3] <= _FEW
+    return stride == 1 and kernel.shape[0] > 1 and kernel.shape[3] <= _FEW
 
 
 def _few_outputs(x, kernel):

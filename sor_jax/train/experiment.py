@@ -51,11 +51,10 @@ class Experiment:
 def build_experiment(config: ConfigDict, *, num_devices: int | None = None) -> Experiment:
     """The experiment that a config describes, for so many devices; None for all there are."""
     model = build_model(config)
-    objective: LossFunction = build_objective(config, model)
     init = functools.partial(init_variables, model)
     predict = build_predict(config, model)
-    if config.optim.trainable:
-        objective = PartialObjective(build_objective(config, model), tuple(config.optim.trainable))
+    whole, only = build_objective(config, model), tuple(config.optim.trainable)
+    objective: LossFunction = PartialObjective(whole, only) if only else whole
     data, train, parts = config.data, config.train, build_parts(config)
     train_batches = train_iterator(
         parts,
@@ -66,7 +65,9 @@ def build_experiment(config: ConfigDict, *, num_devices: int | None = None) -> E
         seed=config.seed,
         num_workers=data.num_workers,
         on_error=data.on_error,
-        augmentation=Augmentation(data.flip, tuple(data.scale), data.colour, data.paste),
+        augmentation=Augmentation(
+            flip=data.flip, scale=tuple(data.scale), colour=data.colour, paste=data.paste
+        ),
         shard=shard_of(
             train.batch_size,
             num_devices=num_devices or jax.device_count(),
