@@ -57,7 +57,10 @@ class Folder:
 
     @staticmethod
     def list_of(root: pathlib.Path, split: str) -> pathlib.Path | None:
-        """The file that a split of this format begins with; None where it may be one of several."""
+        """The file that a split of this format begins with.
+
+        None where it could be one of several and none of them is there.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -97,7 +100,7 @@ class FolderBuilder(LocalBuilder):
 
     FOLDER: type[Folder]
     # Raise this with any change of what the same files become.
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version("2.1.0")
 
     def _split_generators(self, dl_manager):
         del dl_manager

@@ -66,7 +66,8 @@ def _upright(encoded: bytes) -> Image.Image:
     """The decoded image, turned as its EXIF tag says."""
     try:
         opened = Image.open(io.BytesIO(encoded))
-        is_deep = ";16" in str(opened.tile)  # said before it is decoded
+        # Said before it is decoded; a BMP's BGR;16 are 16 bits a pixel.
+        is_deep = re.search(r"(?<!BGR);16", str(opened.tile[:1])) is not None
         image = ImageOps.exif_transpose(opened)
         image.load()
     except UnidentifiedImageError:

@@ -35,11 +35,11 @@ def start_tracker() -> None:
 
     Python lets it outlive SIGINT and SIGTERM; by this one it outlives SIGHUP, too.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         resource_tracker.ensure_running()
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check_shared_memory(num_workers: int, needed: int) -> None:

@@ -94,8 +94,8 @@ def test_a_preparation_that_failed_is_never_read(root, tmp_path):
 def test_what_a_killed_preparation_left_is_cleared(root, tmp_path):
     builder = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     place = tmp_path / "cache/assr" / builder.builder_config.name
-    (place / "2.0.0/about.json").unlink()  # written last
-    (place / "incomplete.ABCDEF_2.0.0").mkdir()
+    (place / f"{builder.version}/about.json").unlink()  # written last
+    (place / f"incomplete.ABCDEF_{builder.version}").mkdir()
     again = assr.builder(root, "train", cache_dir=tmp_path / "cache")
     assert len(RecordSource(again.data_dir, "train")) == 4
     assert not list(place.glob("incomplete*"))

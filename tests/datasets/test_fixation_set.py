@@ -234,6 +234,20 @@ def as_coco(root, out):
     (out / "train.json").write_text(json.dumps({"images": images, "annotations": annotations}))
 
 
+def test_a_photograph_that_is_no_jpeg_is_written_as_it_is_seen(command, tmp_path):
+    file = tmp_path / "objects/images/train/one.jpg"
+    Image.new("RGBA", Image.open(file).size, (0, 0, 0, 0)).save(file.with_suffix(".png"))
+    file.unlink()
+    made = command("--protocol", "first")
+    assert np.asarray(Image.open(made / "images/train/one.jpg")).min() == 255  # white shows through
+
+
+def test_a_list_of_ids_beside_coco_json_is_no_set_of_objects(command, tmp_path):
+    as_coco(tmp_path / "objects", tmp_path / "coco")
+    shutil.copy(tmp_path / "objects/train_images.txt", tmp_path / "coco")
+    assert ranks(command("--protocol", "first", objects=tmp_path / "coco"), "two") == [1.0, 0.9]
+
+
 def test_objects_of_a_labelling_tool(command, refused, tmp_path, capsys):
     as_coco(tmp_path / "objects", tmp_path / "coco")
     made = command("--protocol", "first", objects=tmp_path / "coco")

@@ -1,5 +1,7 @@
 """One reader for photographs and maps: 16 bits, floats, and what is too large."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +51,14 @@ def test_what_would_be_a_guess_is_refused(pixels, said, decode):
 
 def test_a_black_file_of_sixteen_bits_is_black():
     assert not decode_grey(encoded(np.zeros((3, 4), np.uint16), "PNG")).any()
+
+
+def test_a_dark_bmp_of_sixteen_bits_a_pixel_is_read():
+    masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
+    info = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0) + masks
+    head = struct.pack("<2sIHHI", b"BM", 14 + len(info) + 4, 0, 0, 14 + len(info))
+    pixels = struct.pack("<2H", 1 << 11 | 2 << 5 | 1, 0)  # of 31, 63 and 31
+    np.testing.assert_array_equal(decode_image(head + info + pixels), [[[8, 8, 8], [0, 0, 0]]])
 
 
 def test_two_hundred_megapixels_are_named(monkeypatch):

@@ -1,20 +1,18 @@
 """The photographs that ranks are made for, and their objects."""
 
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from sor_jax.datasets.assr import layout
 from sor_jax.datasets.assr.builder import AssrFolder
 from sor_jax.datasets.checks import XYXY
 from sor_jax.datasets.coco.builder import CocoFolder
 from sor_jax.datasets.folder import SPLITS, Folder
 from sor_jax.datasets.images import SUFFIXES, decode_image
 from sor_jax.datasets.names import Finder
-
-_FORMATS: tuple[type[Folder], ...] = (AssrFolder, CocoFolder)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,22 +51,35 @@ class Photograph:
 
 def holds_objects(root: pathlib.Path) -> bool:
     """Whether a folder has objects in ASSR layout or in COCO JSON."""
-    return any(files.splits_in(root) for files in _FORMATS)
+    return _format(root) is not None
+
+
+def _format(root: pathlib.Path) -> type[Folder] | None:
+    """The format of a folder's objects; None where it has none."""
+    # A list of ids alone says nothing of objects, and may lie beside COCO JSON.
+    if any(layout.annotations(root, split).is_file() for split in AssrFolder.splits_in(root)):
+        return AssrFolder
+    return CocoFolder if CocoFolder.splits_in(root) else None
 
 
 def of_objects(root: pathlib.Path, images: pathlib.Path | None = None) -> list[Photograph]:
     """The photographs of a folder with objects in ASSR layout or in COCO JSON, whatever its ranks.
 
-    `images` holds the photographs, as {split}/{id}.jpg or {id}.jpg; None is the root's own.
+    `images` holds the photographs, as {split}/{id}.jpg or {id}.jpg; None is the root's own. Raises
+    ValueError where the folder has no objects.
     """
+    files = _format(root)
+    if files is None:
+        raise ValueError(f"{root} holds no objects, neither in ASSR layout nor as COCO JSON")
     found = []
-    files = next(files for files in _FORMATS if files.splits_in(root))
     for split in files.splits_in(root):
+        places = [images / "images" / split, images / split, images] if images else []
+        finders = [Finder(place, SUFFIXES) for place in places]
         folder = files(root, split, rank_field="")
         folder.read()
         for image_id in folder.ids:
             one = folder.photograph(image_id)
-            path = one.image if images is None else _find(images, split, image_id)
+            path = one.image if images is None else _find(finders, images, split, image_id)
             fields = one.objects, one.where, one.box_format
             found.append(Photograph(image_id, split, path, *fields))
     return found
@@ -132,12 +143,11 @@ Detect = Callable[[Photograph], list[dict]]
 """Finds the objects of a photograph: bbox and segmentation as Photograph.objects."""
 
 
-_finder = functools.cache(Finder)
-
-
-def _find(folder: pathlib.Path, split: str, image_id: str) -> pathlib.Path:
-    for inside in (folder / "images" / split, folder / split, folder):
-        if (path := _finder(inside, SUFFIXES)(image_id)).is_file():
+def _find(
+    finders: Sequence[Finder], folder: pathlib.Path, split: str, image_id: str
+) -> pathlib.Path:
+    for find in finders:
+        if (path := find(image_id)).is_file():
             return path
     raise FileNotFoundError(
         f"{folder}: no photograph {image_id} ({', '.join(SUFFIXES)}), in {split}/ neither"

@@ -5,10 +5,11 @@ import pathlib
 import shutil
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sor_jax.datasets.assr import layout
 from sor_jax.datasets.fixations.photographs import Photograph
+from sor_jax.datasets.images import decode_image
 from sor_jax.datasets.rank_map import levels_of
 from sor_jax.files import write_json, write_png, write_whole
 from sor_jax.metrics.sor import paint
@@ -73,12 +74,12 @@ class RankedSet:
     def _place(self, source: pathlib.Path, target: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(source) as image:
-            if image.format != "JPEG":
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                upright.save(target, "JPEG", quality=95, subsampling=0)
-                self.converted += 1
-                return
-        if self.copy:
+            is_jpeg = image.format == "JPEG"
+        if not is_jpeg:
+            upright = Image.fromarray(decode_image(source.read_bytes()))
+            upright.save(target, "JPEG", quality=95, subsampling=0)
+            self.converted += 1
+        elif self.copy:
             shutil.copyfile(source, target)
         else:
             target.symlink_to(source.resolve())
