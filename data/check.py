@@ -23,7 +23,7 @@ from sor_jax.datasets.assr import layout
 from sor_jax.datasets.audit import Facts, copies, look_at
 from sor_jax.datasets.irsr import MOST_OBJECTS
 from sor_jax.datasets.masks import decode_masks
-from sor_jax.datasets.source import FORMATS, RecordSource, open_source
+from sor_jax.datasets.source import FORMATS, GRADED, RecordSource, open_source
 from sor_jax.files import write_json, write_png
 from sor_jax.metrics.sor import NUM_RANKS
 from sor_jax.visualize import INK, PAPER, contact_sheet, label_font, ranked_overlay
@@ -91,7 +91,7 @@ def _open(args) -> tuple[dict[str, RecordSource], dict[str, list[str]]]:
                 on_error="skip",
                 rank_field=rank_field,
                 rank_values=args.rank_values,
-                num_ranks=MOST_OBJECTS if name in ("irsr", "sifr") else NUM_RANKS,
+                num_ranks=MOST_OBJECTS if name in GRADED else NUM_RANKS,
             )
             damage[split] = sources[split].left_out
         except (ValueError, FileNotFoundError) as error:

@@ -23,7 +23,7 @@ _SIZES = {
 }
 TARGETS = ("ranked", "all")
 _FRACTIONS = ("optim.momentum", "optim.warmup_factor", "model.ranking.dropout")
-_CHOICES = {
+CHOICES = {
     "train.on_nonfinite": ("raise", "skip"),
     "train.dtype": ("float32", "bfloat16", "auto"),
     "data.on_error": ("raise", "skip"),
@@ -168,7 +168,7 @@ def _of_names(fields: dict[str, Any]) -> Iterator[Rule]:
     from sor_jax.metrics.scoreboard import Scoreboard  # slow to import
 
     metrics = list(Scoreboard().result())
-    for name, choices in _CHOICES.items():
+    for name, choices in CHOICES.items():
         yield (name,), functools.partial(operator.contains, choices), f"one of {_names(choices)}"
     yield (
         ("eval.best_metric",),

@@ -21,6 +21,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from sor_jax import commands, platform
+from sor_jax.config import CHOICES
 from sor_jax.files import write_json, write_whole
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The detector.")
@@ -30,10 +31,7 @@ _ALSO = flags.DEFINE_multi_string("also", [], "NAME=FOLDER:split,split to learn 
 _CHOICES = flags.DEFINE_multi_string("choice", ["alone"], "alone, or names of --also, with +.")
 _ROWS = flags.DEFINE_multi_string("row", ["ppa"], "Ranking branches, rows of configs/tables.py.")
 _LOSSES = flags.DEFINE_multi_enum(
-    "rank_loss",
-    ["cross_entropy"],
-    ["cross_entropy", "pairwise", "listmle"],
-    "That branches learn by.",
+    "rank_loss", ["cross_entropy"], CHOICES["loss.rank_loss"], "That branches learn by."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Branches of each kind and part.", lower_bound=1)
 _EPOCHS = flags.DEFINE_integer("epochs", 7, "Of a branch.", lower_bound=1)

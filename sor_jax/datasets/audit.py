@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from sor_jax.datasets.checks import box_iou
-from sor_jax.datasets.masks import decode_masks, extents
+from sor_jax.datasets.masks import extents
 from sor_jax.datasets.record import Record
 
 _HASH_SIDE = 16  # a picture's hash has 16 x 16 bits
@@ -92,10 +92,10 @@ def _facts(source, split: str, index: int) -> Facts:
 def suspicions(record: Record) -> list[tuple[float, str]]:
     """What may be wrong with a record that can be read; (weight 0..1, sentence) each."""
     height, width = record.image.shape[:2]
-    masks = decode_masks(record.masks, (height, width))
+    masks = record.masks
     classes = record.rank_class
     found = []
-    area, around = masks.sum(axis=(1, 2)), extents(record.masks)
+    area, around = [coco_mask.area(mask) for mask in masks], extents(masks)
     for index in np.flatnonzero((classes >= 0) & record.has_mask):
         if area[index] < _TINY * height * width:
             found.append((0.3, f"object {index} has a rank and {area[index]} pixels"))
@@ -106,7 +106,7 @@ def suspicions(record: Record) -> list[tuple[float, str]]:
     if not np.array_equal(ranks, np.arange(len(ranks))):
         found.append((1.0, f"ranks are {', '.join(str(rank + 1) for rank in ranks)}"))
     if len(masks) > 1:
-        overlap = coco_mask.iou(record.masks, record.masks, [0] * len(masks))
+        overlap = coco_mask.iou(masks, masks, [0] * len(masks))
         np.fill_diagonal(overlap, 0)
         i, j = np.unravel_index(overlap.argmax(), overlap.shape)
         if overlap[i, j] > _OVERLAP:

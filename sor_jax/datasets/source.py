@@ -22,12 +22,13 @@ FORMATS: dict[str, type[FolderBuilder]] = {
     builder.name: builder for builder in (Assr, Coco, Irsr, Sifr)
 }
 NAMES = (*FORMATS, "scenes")
+GRADED = ("irsr", "sifr")  # all salient objects are ranked, however many
 
 
 def protocol(name: str) -> str:
     """Whose way of counting the metrics of a data set follow, for people."""
     whose, which = "ASSR", "the objects of the model's ranks, five by default, are ranked"
-    if name in ("irsr", "sifr"):
+    if name in GRADED:
         whose = "IRSR"
         which = "every salient object is ranked, of own rank 0 and after the model's last rank, too"
     return f"{whose}'s: {which}; SA-SOR by mask IoU 0.5"

@@ -58,7 +58,7 @@ def run_heads(
 
     def maps(weights, valid_hw, boxes):
         params, levels = weights
-        apply: Callable[..., Any] = functools.partial(model.apply, {"params": params})
+        apply = functools.partial(model.apply, {"params": params})
         pooled, undersampled = apply(levels, boxes, valid_hw, method="pool")
         logit = apply(pooled, method="masks")
         seen = logit if mask_gradient else jax.lax.stop_gradient(logit)

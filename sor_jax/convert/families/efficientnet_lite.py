@@ -6,26 +6,21 @@ from sor_jax.checkpoints.provenance import Normalisation
 from sor_jax.convert.families.family import Family
 from sor_jax.convert.readers import Checkpoint
 from sor_jax.convert.readers.tensors import CheckpointError
-from sor_jax.convert.rename import Row, frozen_norm, layer
+from sor_jax.convert.rename import Row, conv_and_norm, frozen_norm, layer
 
 _EXCITE = "_blocks.0._se_reduce.weight"
 
 
-def _unit(conv: str, norm: str, ours: str, kernel: str = "conv") -> list[Row]:
-    return [
-        Row(f"{conv}.weight", f"params/{ours}/{kernel}/kernel", "conv"),
-        *frozen_norm(norm, f"{ours}/norm"),
-    ]
-
-
 def _rows() -> list[Row]:
-    block, ours = "_blocks.{i}.", "backbone/block_{i}"
+    block, ours = "_blocks.{i}.", "block_{i}"
+    depthwise = f"backbone/{ours}/depthwise"
     return [
-        *_unit("_conv_stem", "_bn0", "backbone/stem"),
-        *_unit(f"{block}_expand_conv", f"{block}_bn0", f"{ours}/expand"),
-        *_unit(f"{block}_depthwise_conv", f"{block}_bn1", f"{ours}/depthwise", "depthwise"),
-        *_unit(f"{block}_project_conv", f"{block}_bn2", f"{ours}/project"),
-        *_unit("_conv_head", "_bn1", "backbone/head"),
+        *conv_and_norm("_conv_stem.weight", "_bn0", "stem"),
+        *conv_and_norm(f"{block}_expand_conv.weight", f"{block}_bn0", f"{ours}/expand"),
+        Row(f"{block}_depthwise_conv.weight", f"params/{depthwise}/depthwise/kernel", "conv"),
+        *frozen_norm(f"{block}_bn1", f"{depthwise}/norm"),
+        *conv_and_norm(f"{block}_project_conv.weight", f"{block}_bn2", f"{ours}/project"),
+        *conv_and_norm("_conv_head.weight", "_bn1", "head"),
         *layer("_fc", "classes", "dense"),
     ]
 

@@ -17,13 +17,12 @@ from sor_jax.convert.rename import Row, conv_and_norm, layer
 
 def _backbone(under: str) -> list[Row]:
     block, here = under + "res{s}.{b-1}.", "stage{s}_{b}/"
-    units = {
-        under + "stem.conv1": "stem",
-        f"{block}conv{{i}}": f"{here}unit{{i}}",
-        f"{block}shortcut": f"{here}shortcut",
-    }
-    rows = (conv_and_norm(f"{one}.weight", f"{one}.norm", ours) for one, ours in units.items())
-    return [row for part in rows for row in part]
+    stem, conv, shortcut = f"{under}stem.conv1", f"{block}conv{{i}}", f"{block}shortcut"
+    return [
+        *conv_and_norm(f"{stem}.weight", f"{stem}.norm", "stem"),
+        *conv_and_norm(f"{conv}.weight", f"{conv}.norm", f"{here}unit{{i}}"),
+        *conv_and_norm(f"{shortcut}.weight", f"{shortcut}.norm", f"{here}shortcut"),
+    ]
 
 
 def _caffe2() -> list[Row]:

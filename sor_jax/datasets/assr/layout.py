@@ -37,7 +37,7 @@ def annotations(root: pathlib.Path, split: str) -> pathlib.Path:
 
 
 def image_files(
-    root: pathlib.Path, split: str, image_id: str, ranks: str = RANKS
+    root: pathlib.Path, split: str, image_id: str, ranks: str
 ) -> dict[str, pathlib.Path]:
     """The files of one photograph by role; `ranks` names the folder of the ranks."""
     return {
@@ -52,7 +52,7 @@ def splits(root: pathlib.Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split_list(root, split).is_file())
 
 
-def has_ranks(root: pathlib.Path, ranks: str = RANKS) -> bool:
+def has_ranks(root: pathlib.Path, ranks: str) -> bool:
     """Whether the root says an order of its objects; with neither folder it holds objects alone."""
     return (root / ranks).is_dir() or (root / maps_of(ranks)).is_dir()
 
@@ -67,9 +67,7 @@ def maps_of(ranks: str) -> str:
     return f"gt{ranks.removeprefix(RANKS)}"
 
 
-def require(
-    root: str | os.PathLike | None, split: str | None = None, ranks: str = RANKS
-) -> pathlib.Path:
+def require(root: str | os.PathLike | None, split: str | None, ranks: str) -> pathlib.Path:
     """The root as a path, once the lists and folders that a run needs are seen to be there."""
     root = given(root, _ADVICE)
     found = splits(root)
@@ -77,8 +75,8 @@ def require(
         looked_for = split_list(root, split or SPLITS[0])
         there = f"it has {', '.join(found)}" if found else "no split of the ASSR layout is there"
         raise FileNotFoundError(f"{looked_for} does not exist: {there}. " + _ADVICE)
-    named = ranks not in ("", RANKS)
-    for folder in (root / ranks, root / maps_of(ranks)) if named else ():
+    folders = () if ranks in ("", RANKS) else (root / ranks, root / maps_of(ranks))
+    for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder} does not exist: config.data.rank_field is {ranks!r}, which needs it; "

@@ -37,15 +37,15 @@ class CocoFolder(Folder):
             raise ValueError(
                 f"config.data.rank_values is {rank_values!r}; expected one of {', '.join(MEANINGS)}"
             )
-        self.root, self.split = files.require(root, split), split
+        (self.root, objects), self.split = files.require(root, split), split
         self.arguments = {"rank_field": rank_field, "rank_values": rank_values}
         if num_ranks != NUM_RANKS:
             self.arguments["num_ranks"] = num_ranks
         self._rank_field, self._rank_values, self._num_ranks = rank_field, rank_values, num_ranks
-        images = files.read_images(self.root, split)
+        images = files.read_images(self.root, split, objects)
         self._images = {image.name: image for image in images}
         self.ids = list(self._images)
-        self.lists = {"objects": images[0].file}
+        self.lists = {"objects": objects}
         self.finders = {"image": lambda name: self._images[name].path}
         self._masks = has_masks(one for image in images for one in image.annotations)
         entries = (entry for image in images for entry in image.annotations)

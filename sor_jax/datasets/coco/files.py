@@ -30,7 +30,6 @@ class CocoImage:
       size: (height, width) as the file says, None where it does not.
       annotations: its annotations as the file has them, those of crowds left out.
       crowds: those of crowds.
-      file: the annotation file.
     """
 
     name: str
@@ -38,7 +37,6 @@ class CocoImage:
     size: tuple[int, int] | None
     annotations: list[dict]
     crowds: list[dict]
-    file: pathlib.Path
 
 
 def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
@@ -52,25 +50,25 @@ def annotation_file(root: pathlib.Path, split: str) -> pathlib.Path | None:
     return None
 
 
-def require(root: str | os.PathLike | None, split: str | None = None) -> pathlib.Path:
-    """The root as a path, once it has an annotation file (of `split`, if one is asked for)."""
+def require(root: str | os.PathLike | None, split: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """The root as a path, and the annotation file of a split."""
     root = given(root, _ADVICE)
-    there = [name for name in SPLITS if annotation_file(root, name)]
-    if not there or (split and split not in there):
-        wanted = split or SPLITS[0]
+    path = annotation_file(root, split)
+    if path is None:
+        there = [name for name in SPLITS if annotation_file(root, name)]
         others = sorted(path.name for path in (*root.glob("*.json"), *root.glob("*/*.json")))
         found = f"it has {', '.join(there)}" if there else "no split's annotation file is there"
         if others and not there:
             found = f"{found}; rename one of {', '.join(others[:4])}"
-        raise FileNotFoundError(f"{root / wanted}.json does not exist: {found}. " + _ADVICE)
-    return root
+        raise FileNotFoundError(f"{root / split}.json does not exist: {found}. " + _ADVICE)
+    return root, path
 
 
-def read_images(root: pathlib.Path, split: str) -> list[CocoImage]:
-    """The images of a split in the order of its file. Raises ValueError under the file's name."""
-    path = annotation_file(root, split)
-    if path is None:
-        raise FileNotFoundError(f"{root} has no annotation file of {split}. " + _ADVICE)
+def read_images(root: pathlib.Path, split: str, path: pathlib.Path) -> list[CocoImage]:
+    """The images of a split in the order of its annotation file.
+
+    Raises ValueError under the file's name.
+    """
     content = read_json(path)
     images, annotations = (_list(path, content, name) for name in ("images", "annotations"))
     by_image: dict = {
@@ -132,7 +130,7 @@ def _image(root, split, path, index, image, annotations, crowds) -> CocoImage:
     sides = image.get("height"), image.get("width")
     size = sides if all(isinstance(side, int) and side > 0 for side in sides) else None
     name = str(relative.with_suffix(""))
-    return CocoImage(name, _photograph(root, split, relative), size, annotations, crowds, path)
+    return CocoImage(name, _photograph(root, split, relative), size, annotations, crowds)
 
 
 def _photograph(root, split, relative) -> pathlib.Path:

@@ -8,6 +8,7 @@ import scipy.io
 from PIL import Image
 
 from sor_jax.datasets.fixations.looks import Looks, looks_of_people
+from sor_jax.datasets.folder import SPLITS
 
 PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 ASPECT = 0.02  # by which the shape of a density may differ from the photograph's
@@ -15,7 +16,7 @@ ASPECT = 0.02  # by which the shape of a density may differ from the photograph'
 
 def files_in(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
     """The files with one of these suffixes in a folder and in the folders of splits in it."""
-    folders = (folder, *(folder / split for split in ("train", "val", "test")))
+    folders = (folder, *(folder / split for split in SPLITS))
     return [
         file
         for one in folders

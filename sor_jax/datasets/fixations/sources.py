@@ -47,7 +47,6 @@ class FixationSource:
         entry = self._entries[image_id]
         if self.format == "csv":
             return entry
-        where, stated = str(self.path), None
         if self.format == "json":
             where = f"{self.path}, {image_id}"
             try:
@@ -55,10 +54,8 @@ class FixationSource:
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from error
         else:
-            where, read = (
-                str(entry),
-                maps.read_mat if self.format == "mat" else maps.read_fixation_map,
-            )
+            where = str(entry)
+            read = maps.read_mat if self.format == "mat" else maps.read_fixation_map
             looks, stated = read(entry)
         if stated not in (None, photo_hw):
             raise ValueError(
