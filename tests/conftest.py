@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import pathlib
 import resource
+import signal
 import sys
 
 import pytest
@@ -53,6 +54,14 @@ def _programs_are_dropped():
         sys.modules["jax"].clear_caches()
     gc.collect()
     _give_back()
+
+
+@pytest.fixture
+def hangups():
+    """SIGHUP reaches this process and those that it starts, under nohup, too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @functools.cache

@@ -3,17 +3,15 @@
 import json
 import math
 import os
-import pathlib
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from sor_jax.metrics.scoreboard import Scoreboard
+from tests import processes
+from tests.processes import ended, finish, lines_until
 from tests.small import write_config
 
-REPOSITORY = pathlib.Path(__file__).parents[1]
 SCENES = {"images": 3, "steps": 2, "batch_size": 2, "eval_every": 0}
 
 
@@ -25,20 +23,7 @@ def folder(tmp_path_factory):
 
 
 def start(folder, *flags):
-    command = [sys.executable, "train.py", f"--config={folder}/small.py", *flags]
-    return subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=600)
-    return process.returncode, output
+    return processes.start("train.py", f"--config={folder}/small.py", *flags, new_session=True)
 
 
 def test_two_steps_an_evaluation_and_nothing_more_when_done(folder):
@@ -82,16 +67,16 @@ def test_mask_rcnn_trains_and_is_scored(folder):
     assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["2"]
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_all_its_processes_saves_and_ends_well(folder, number):
     # A terminal and a cluster signal the whole group, the reader process included.
     workdir = folder / number.name
     process = start(folder, f"--workdir={workdir}", "--config.train.steps=100000")
-    for line in process.stdout:
-        if line.startswith("step 1/"):
-            os.killpg(process.pid, number)
-            break
-    code, output = finish(process)
+    with ended(process):
+        lines_until(process, "step 1/")
+        os.killpg(process.pid, number)
+        code, output = finish(process)
     assert code == 0, output
     (saved,) = (path.name for path in (workdir / "checkpoints").iterdir())
     assert output.count("Traceback") == 0, output

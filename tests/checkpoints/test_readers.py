@@ -33,10 +33,11 @@ def test_one_that_is_not_listed_yet_is_waited_for_and_then_held(tmp_path):
     files = tmp_path / "checkpoints/2/files.json"
     content = files.read_text()
     files.unlink()
-    writer = threading.Timer(0.3, lambda: write_whole(files, content))
+    writer = threading.Timer(0.25, lambda: write_whole(files, content))
     writer.start()
     with open_checkpoint(tmp_path) as folder:
-        assert folder.name == "2" and not writer.is_alive()
+        assert folder.name == "2" and files.is_file()
+        writer.join()
         for step in (3, 4, 5):
             checkpoints.save(step, make_state(), Position(step))
         assert find_damage(folder) is None

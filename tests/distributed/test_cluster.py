@@ -1,12 +1,12 @@
 """How the processes of a run find each other."""
 
 import os
-import sys
 
 import pytest
 
 from sor_jax.distributed import cluster
-from tests.distributed.test_hosts import finish, free_port, start
+from tests.distributed.test_hosts import free_port, start
+from tests.processes import ended, finish
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ print("joined", joined, jax.process_index(), jax.process_count(), jax.device_cou
 def test_processes_find_each_other_by_their_environment(environment):
     address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"}
     shared = address if environment is by_variables else {}
-    command = [sys.executable, "-c", _JOINS]
-    runs = [start(command, devices=1, **shared, **environment(index)) for index in range(2)]
-    outputs = [finish(run, seconds=100) for run in runs]
+    runs = [start(["-c", _JOINS], devices=1, **shared, **environment(index)) for index in range(2)]
+    with ended(*runs):
+        outputs = [finish(run, seconds=100) for run in runs]
     for index, (code, output) in enumerate(outputs):
         assert code == 0 and f"joined True {index} 2 2" in output, output
 

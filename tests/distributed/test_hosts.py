@@ -3,37 +3,26 @@
 import contextlib
 import json
 import os
-import pathlib
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
+from tests import processes
+from tests.processes import ended, finish, lines_until
 from tests.small import write_config
 from tests.train.test_loop import numbers
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
-MODULE = [sys.executable, "-m", "tests.distributed.host"]
+MODULE = ["-m", "tests.distributed.host"]
 
 
 def start(command, *, devices, **variables):
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_CHECK_PROXY_ENVS": "false",
-        **variables,
-    }
-    return subprocess.Popen(
-        [str(word) for word in command],
-        cwd=REPOSITORY,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """`python COMMAND` with so many simulated devices."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    variables = {"XLA_FLAGS": flags, "JAX_CHECK_PROXY_ENVS": "false"} | variables
+    return processes.start(*command, **variables)
 
 
 def free_port():
@@ -42,38 +31,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def finish(process, *, seconds=240):
-    """(exit status, output) of a process, which is ended where it takes longer."""
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return process.returncode, output
-
-
 def finish_all(runs):
     """`finish` of a whole model's processes, which a busy machine may take its time for."""
-    with ended(runs):
+    with ended(*runs):
         return [finish(run, seconds=900) for run in runs]
-
-
-@contextlib.contextmanager
-def ended(runs):
-    """Processes that outlive the block, because something in it failed, are ended."""
-    try:
-        yield
-    finally:
-        for run in runs:
-            run.kill()
-            run.communicate()
-
-
-def lines_until(process, text):
-    for line in process.stdout:
-        if line.startswith(text):
-            return
-    raise AssertionError(f"it never said {text}")
 
 
 def test_two_processes_get_the_numbers_of_one(tmp_path):
@@ -81,7 +42,8 @@ def test_two_processes_get_the_numbers_of_one(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     runs = [start([*MODULE, one], devices=2)]
     runs += [start([*MODULE, two, address, 2, index], devices=1) for index in range(2)]
-    outputs = [finish(run) for run in runs]
+    with ended(*runs):
+        outputs = [finish(run) for run in runs]
     assert [code for code, _ in outputs] == [0, 0, 0], outputs
     assert "all 8 steps are done" in outputs[1][1] and "step 1/8" not in outputs[2][1]
 
@@ -116,12 +78,12 @@ def config(tmp_path_factory):
 
 
 def script(config, workdir, *flags):
-    return [sys.executable, "train.py", f"--config={config}", f"--workdir={workdir}", *flags]
+    return ["train.py", f"--config={config}", f"--workdir={workdir}", *flags]
 
 
 def evaluation(config, workdir, out):
     flags = [f"--config={config}", f"--workdir={workdir}", f"--out={out}", "--split=test"]
-    return [sys.executable, "eval.py", *flags, "--checkpoint=last"]
+    return ["eval.py", *flags, "--checkpoint=last"]
 
 
 def named(command):
@@ -176,12 +138,14 @@ def check_evaluations_agree(config, folder):
     assert maps[0] == maps[1] and len(maps[0]) == 5
 
 
+@contextlib.contextmanager
 def endless(config, workdir):
     """Two processes that train until somebody ends them, seen at work."""
     flags = ["--config.train.steps=100000", "--config.train.eval_every=0"]
     runs = together(config, workdir, *flags)
-    lines_until(runs[0], "step 5/")
-    return runs
+    with ended(*runs):
+        lines_until(runs[0], "step 5/")
+        yield runs
 
 
 @pytest.mark.slow
@@ -190,25 +154,23 @@ def endless(config, workdir):
 def test_when_one_is_killed_or_frozen_the_other_ends_within_a_minute(
     config, tmp_path, victim, number
 ):
-    runs = endless(config, tmp_path)
-    since = time.monotonic()
-    os.kill(runs[victim].pid, number)
-    code, output = finish(runs[1 - victim], seconds=60)
+    with endless(config, tmp_path) as runs:
+        since = time.monotonic()
+        os.kill(runs[victim].pid, number)
+        code, output = finish(runs[1 - victim], seconds=60)
     print(
         f"\nprocess {victim} got {number.name}: the other ended in {time.monotonic() - since:.0f} s"
     )
     assert code != 0
     assert "Error" in output or "error" in output
-    runs[victim].kill()
-    runs[victim].communicate()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_signal_to_one_saves_and_ends_both(config, tmp_path, asked):
-    runs = endless(config, tmp_path)
-    os.kill(runs[asked].pid, signal.SIGTERM)
-    outputs = [finish(run) for run in runs]
+    with endless(config, tmp_path) as runs:
+        os.kill(runs[asked].pid, signal.SIGTERM)
+        outputs = [finish(run) for run in runs]
     assert [code for code, _ in outputs] == [0, 0], outputs
     (saved,) = (path.name for path in (tmp_path / "checkpoints").iterdir())
     assert f"step {saved} of 100000" in outputs[0][1]

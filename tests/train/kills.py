@@ -86,11 +86,11 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def wait_until(condition, process, *, seconds=120.0):
+def wait_until(condition, is_running, *, seconds=120.0):
     """Waits for a condition, looking every millisecond; False where the process ended before."""
     deadline = time.monotonic() + seconds
     while not condition():
-        if not process.is_alive():
+        if not is_running():
             return False
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.001)

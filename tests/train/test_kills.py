@@ -34,18 +34,19 @@ def finish_and_compare(workdir, straight):
 
 def test_killed_in_a_step_while_saving_and_behind_a_save(tmp_path, straight):
     process = kills.start(tmp_path)
-    assert kills.wait_until(lambda: kills.lines(tmp_path) >= 2, process)
+    assert kills.wait_until(lambda: kills.lines(tmp_path) >= 2, process.is_alive)
     kills.kill(process)
 
     process = kills.start(tmp_path)
-    kills.wait_until(lambda: kills.half_written(tmp_path), process)
+    kills.wait_until(lambda: kills.half_written(tmp_path), process.is_alive)
     kills.kill(process)
     assert kills.half_written(tmp_path), "killed too late"
 
     before = len(list((tmp_path / "checkpoints").glob("*/files.json")))
     process = kills.start(tmp_path)
     kills.wait_until(
-        lambda: len(list((tmp_path / "checkpoints").glob("*/files.json"))) != before, process
+        lambda: len(list((tmp_path / "checkpoints").glob("*/files.json"))) != before,
+        process.is_alive,
     )
     kills.kill(process)
     assert kills.lines(tmp_path) < kills.lines(straight), "killed too late"

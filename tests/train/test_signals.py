@@ -5,13 +5,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from sor_jax.train.run import SIGNALS
-from tests.train import toy
+from tests.processes import ended, python
+from tests.train import kills, toy
 from tests.train.test_loop import assert_same_bits, numbers, records, run
+
+pytestmark = pytest.mark.usefixtures("hangups")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -52,29 +54,28 @@ run(sys.argv[1], train_batches=toy.Batches(send))
 """
 
 
-def sent(workdir, *names, before=()):
-    command = [*before, sys.executable, "-c", _SENDS, str(workdir), *names]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def sent(workdir, *names, **options):
+    return python("-c", _SENDS, workdir, *names, **options)
 
 
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
 def test_a_second_signal_ends_the_process_at_once(tmp_path, second):
-    ended = sent(tmp_path, "SIGINT", second)
-    assert ended.returncode == -getattr(signal, second), ended.stderr
-    assert "SIGINT" in ended.stdout
-    assert "stopped after" not in ended.stdout
+    done = sent(tmp_path, "SIGINT", second)
+    assert done.returncode == -getattr(signal, second), done.stderr
+    assert "SIGINT" in done.stdout
+    assert "stopped after" not in done.stdout
 
 
 def test_a_closed_terminal_may_say_so_twice(tmp_path):
-    ended = sent(tmp_path, "SIGHUP", "SIGHUP")
-    assert ended.returncode == 0, ended.stderr
-    assert "SIGHUP" in ended.stdout and "stopped after step 2 of 6, saved" in ended.stdout
+    done = sent(tmp_path, "SIGHUP", "SIGHUP")
+    assert done.returncode == 0, done.stderr
+    assert "SIGHUP" in done.stdout and "stopped after step 2 of 6, saved" in done.stdout
 
 
 def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path):
-    ended = sent(tmp_path, "SIGHUP", before=["nohup"])
-    assert ended.returncode == 0, ended.stderr
-    assert "all 6 steps are done" in ended.stdout
+    done = sent(tmp_path, "SIGHUP", before=["nohup"])
+    assert done.returncode == 0, done.stderr
+    assert "all 6 steps are done" in done.stdout
 
 
 _ON_A_TERMINAL = """
@@ -91,12 +92,8 @@ run(sys.argv[1], toy.config(steps=100000, checkpoint_every=0), train_batches=bat
 """
 
 
-def wait_for_step(workdir, step):
-    deadline = time.monotonic() + 120
-    path = workdir / "metrics.jsonl"
-    while not path.exists() or path.read_text().count("\n") < step:
-        assert time.monotonic() < deadline, "it does not get on"
-        time.sleep(0.02)
+def wait_for_lines(workdir, count, process):
+    assert kills.wait_until(lambda: kills.lines(workdir) >= count, lambda: process.poll() is None)
 
 
 def test_a_run_whose_terminal_is_closed_saves(tmp_path):
@@ -110,9 +107,10 @@ def test_a_run_whose_terminal_is_closed_saves(tmp_path):
         start_new_session=True,
     )
     os.close(theirs)
-    wait_for_step(tmp_path, 3)
-    os.close(ours)  # the system sends SIGHUP, and whatever is printed fails
-    assert process.wait(timeout=60) == 0
+    with ended(process):
+        wait_for_lines(tmp_path, 3, process)
+        os.close(ours)  # the system sends SIGHUP, and whatever is printed fails
+        assert process.wait(timeout=60) == 0
     (saved,) = os.listdir(tmp_path / "checkpoints")
     assert int(saved) == records(tmp_path)[-1]["step"] < 100000
 
@@ -120,11 +118,12 @@ def test_a_run_whose_terminal_is_closed_saves(tmp_path):
 def test_a_run_whose_lines_nobody_reads_goes_on(tmp_path):
     command = [sys.executable, "-c", _SLOW, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    process.stdout.close()
-    wait_for_step(tmp_path, 10)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with ended(process):
+        process.stdout.readline()
+        process.stdout.close()
+        wait_for_lines(tmp_path, 10, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "Error" not in errors
     (saved,) = os.listdir(tmp_path / "checkpoints")
